@@ -1,0 +1,1 @@
+//! An engine that keeps everything in memory, for tests.

@@ -1,1 +1,12 @@
-//! Placeholder.
+//! What the end-to-end tests share: peers that run beside us, and the oracles that judge a fault test.
+//!
+//! What it is: [`oracle`] (one checker for every fault of every part), [`peer`] (processes and ports that a test owns).
+//! What it is not: it is not shipped, and it mocks nothing.
+//!
+//! Three types to know: [`oracle::Ledger`] (what was acknowledged), [`oracle::Verdict`] (what was found wrong),
+//! [`peer::Process`] (a child that is ended by its id when the test ends).
+//!
+//! Data enters as what a producer was promised and what a reader found, and leaves as violations in words.
+
+pub mod oracle;
+pub mod peer;

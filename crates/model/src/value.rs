@@ -126,20 +126,12 @@ impl DataType {
 
     /// Whether values are numbers (`BOOL` is none).
     pub const fn is_numeric(self) -> bool {
-        use DataType as T;
-        matches!(
-            self,
-            T::Byte
-                | T::Word
-                | T::DWord
-                | T::LWord
-                | T::SInt
-                | T::USInt
-                | T::Int
-                | T::UInt
-                | T::DInt
-                | T::UDInt
-        ) || matches!(self, T::LInt | T::ULInt | T::Real | T::LReal)
+        !self.is_text() && !self.is_time() && !matches!(self, Self::Bool | Self::Raw)
+    }
+
+    /// Whether values are dates, times or durations.
+    pub const fn is_time(self) -> bool {
+        matches!(self, Self::Time | Self::LTime | Self::Date | Self::TimeOfDay | Self::DateAndTime)
     }
 }
 

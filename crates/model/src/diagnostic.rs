@@ -40,6 +40,8 @@ pub struct Diagnostic {
     pub label: String,
     /// The next right thing to type.
     pub help: Option<String>,
+    /// Other places that explain it, each with its words: the first of two definitions, the row of a table.
+    pub also: Vec<(Span, String)>,
 }
 
 impl Diagnostic {
@@ -53,6 +55,7 @@ impl Diagnostic {
             message: message.into(),
             label: String::new(),
             help: None,
+            also: Vec::new(),
         }
     }
 
@@ -86,6 +89,13 @@ impl Diagnostic {
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// Adds another place that explains it.
+    #[must_use]
+    pub fn also(mut self, span: Span, words: impl Into<String>) -> Self {
+        self.also.push((span, words.into()));
         self
     }
 

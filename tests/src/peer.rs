@@ -1,1 +1,158 @@
-//! x
+//! Processes, ports and small clients that an end-to-end test owns.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+/// The workspace's root folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests live in the workspace").to_owned()
+}
+
+/// The binary under test, built once per test run with the profile of the tests.
+pub fn millstream() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--locked", "-p", "millstream"])
+            .current_dir(root())
+            .status()
+            .expect("cargo runs");
+        assert!(status.success(), "the binary does not build");
+        // …/target/debug/deps/this_test → …/target/debug/millstream
+        let test = std::env::current_exe().expect("this test has a path");
+        let folder = test.ancestors().nth(2).expect("tests lie in target/<profile>/deps");
+        folder.join("millstream")
+    })
+}
+
+/// The Python that has the test peers installed.
+pub fn python() -> PathBuf {
+    let python = std::env::var_os("MILLSTREAM_PYTHON")
+        .map_or_else(|| root().join(".cache/venv/bin/python"), PathBuf::from);
+    assert!(python.exists(), "{} is missing; run `make peers`", python.display());
+    python
+}
+
+/// The bootstrap address of the Apache Kafka that tests share; started where it does not run yet.
+pub fn kafka() -> String {
+    let started = Command::new(root().join("tests/kafka.sh"))
+        .arg("start")
+        .stdin(Stdio::null())
+        .output()
+        .expect("tests/kafka.sh runs");
+    assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+    String::from_utf8_lossy(&started.stdout).trim().to_owned()
+}
+
+/// A loopback port that was free a moment ago, below the range that the system gives to clients.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let spread = u16::try_from(std::process::id() % 10_000).expect("below 10,000");
+    loop {
+        let port = 20_000 + (spread + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A child process whose output is kept, and that is killed by its id when it is dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    output: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// Starts `command`; what it prints on both streams is kept.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let output = Arc::new(Mutex::new(String::new()));
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
+        for stream in streams {
+            let output = Arc::clone(&output);
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let mut output = output.lock().expect("no test panics while it holds the output");
+                    output.push_str(&line);
+                    output.push('\n');
+                }
+            });
+        }
+        Self { child, output }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything printed so far.
+    pub fn output(&self) -> String {
+        self.output.lock().expect("no test panics while it holds the output").clone()
+    }
+
+    /// Waits until the output contains `text`.
+    #[track_caller]
+    pub fn wait_for(&mut self, text: &str, within: Duration) {
+        crate::oracle::eventually(&format!("`{text}` in the output"), within, || {
+            if let Some(status) = self.child.try_wait().expect("the child can be asked") {
+                assert!(self.output().contains(text), "ended with {status}:\n{}", self.output());
+            }
+            self.output().contains(text).then_some(())
+        });
+    }
+
+    /// Sends a signal by name, such as `KILL`, `STOP`, `INT`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success(), "no process {} to send {name} to", self.id());
+    }
+
+    /// `kill -9`, and waits for the end.
+    pub fn kill9(mut self) -> String {
+        self.child.kill().expect("the child is ours");
+        self.child.wait().expect("the child is ours");
+        self.output()
+    }
+
+    /// Waits for the end by itself; the exit code.
+    #[track_caller]
+    pub fn wait(&mut self, within: Duration) -> i32 {
+        let ended = crate::oracle::eventually("the end of the process", within, || {
+            self.child.try_wait().expect("the child is ours")
+        });
+        ended.code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One HTTP/1.1 GET on loopback: status and body. `None` where nobody answers.
+pub fn http_get(port: u16, path: &str) -> Option<(u16, String)> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split_whitespace().nth(1)?.parse().ok()?;
+    Some((status, body.to_owned()))
+}

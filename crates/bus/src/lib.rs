@@ -9,6 +9,7 @@
 //!
 //! Data enters through [`Bus::append`] or a transaction, and leaves through a [`Reader`] or a [`GroupReader`].
 
+pub mod check;
 pub mod contract;
 mod error;
 pub mod limits;

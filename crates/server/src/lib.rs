@@ -1,1 +1,48 @@
-//! Placeholder.
+//! HTTP: the status page, health, metrics, and the plain JSON API that the command line uses.
+//!
+//! What it is: a small HTTP/1.1 server with limits on everything a stranger can send, over two things it is given: a
+//! [`Bus`](millstream_bus::Bus) and an [`Instance`].
+//! What it is not: it knows no device, no query and no plant folder; an [`Instance`] tells it what runs.
+//!
+//! Three types to know: [`Server`] (a listener that is open), [`Instance`] (what a running plant says about itself),
+//! [`Report`] (all of it at one moment; the page, `/api/status` and `/health` show nothing else).
+//!
+//! Data enters as requests and leaves as JSON, as newline-delimited JSON where it goes on, and as Prometheus text.
+//!
+//! | path | what |
+//! |---|---|
+//! | `/` | the status page; refreshes by itself |
+//! | `/health` | 200, or 503 with every problem by name; `/health/live` is 200 as long as the process answers |
+//! | `/metrics` | Prometheus text format |
+//! | `/api/status` | a [`Report`] |
+//! | `/api/topics`, `/api/topics/{topic}`, `/api/topics/{topic}/records` | list, create, describe, delete, tail, produce |
+//! | `/api/sql` | statements in, [`SqlEvent`]s out, one per line |
+
+mod access;
+mod api;
+mod connections;
+mod error;
+mod health;
+mod instance;
+pub mod limits;
+mod metrics;
+mod page;
+mod process;
+mod rates;
+pub mod record;
+mod report;
+mod serve;
+mod stall;
+mod tail;
+
+pub use api::topics::{NewTopic, Produced};
+pub use error::{ErrorBody, ServeError};
+pub use health::{Health, Problem};
+pub use instance::{
+    Condition, DeviceFacts, DeviceState, GroupFacts, Instance, Listener, QueryFacts, QueryState, SqlColumn,
+    SqlEvent, SqlMistake, Surroundings, TagFacts,
+};
+pub use rates::Rates;
+pub use report::{DeviceStatus, PartitionStatus, QueryStatus, Report, TopicStatus};
+pub use serve::{Server, ServerConfig};
+pub use tail::{TailFrom, TailRequest, tail};

@@ -1,0 +1,147 @@
+//! A record as JSON, the same for the API and for `millstream topic tail`.
+
+use millstream_bus::{Header, Record};
+use millstream_model::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// A record on its way out.
+///
+/// Key and value are text, or the JSON itself where the bytes are a JSON object or array; bytes that are no UTF-8 are
+/// `{"hex":"…"}`. A name that several headers share has the last one's value.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RecordJson {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// The record's time, in milliseconds since the epoch.
+    pub timestamp_ms: i64,
+    /// The key; `null` where there is none.
+    pub key: Option<Box<RawValue>>,
+    /// The value; `null` for a tombstone.
+    pub value: Option<Box<RawValue>>,
+    /// The headers.
+    pub headers: BTreeMap<String, Option<Box<RawValue>>>,
+}
+
+impl RecordJson {
+    /// The record at `offset` of a partition.
+    pub fn new(topic: &str, partition: i32, offset: i64, record: &Record) -> Self {
+        let json = |bytes: &Option<bytes::Bytes>| bytes.as_deref().and_then(bytes_json);
+        Self {
+            topic: topic.to_owned(),
+            partition,
+            offset,
+            timestamp_ms: record.timestamp.as_millis(),
+            key: json(&record.key),
+            value: json(&record.value),
+            headers: record.headers.iter().map(|h| (h.name.to_string(), json(&h.value))).collect(),
+        }
+    }
+}
+
+fn bytes_json(bytes: &[u8]) -> Option<Box<RawValue>> {
+    let raw = match std::str::from_utf8(bytes) {
+        Ok(text) if is_json_line(text) => RawValue::from_string(text.to_owned()).ok(),
+        _ => None,
+    };
+    raw.or_else(|| match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::value::to_raw_value(text).ok(),
+        Err(_) => {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            serde_json::value::to_raw_value(&BTreeMap::from([("hex", hex)])).ok()
+        }
+    })
+}
+
+/// Whether `text` can stand as it is in a line of JSON.
+fn is_json_line(text: &str) -> bool {
+    text.starts_with(['{', '[']) && !text.contains(['\n', '\r'])
+}
+
+/// A record on its way in. Key and value are text, or JSON that is written as it stands.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRecord {
+    /// The key.
+    #[serde(default)]
+    pub key: Option<Box<RawValue>>,
+    /// The value; absent or `null` for a tombstone.
+    #[serde(default)]
+    pub value: Option<Box<RawValue>>,
+    /// The headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The partition; by the key where it is not given.
+    #[serde(default)]
+    pub partition: Option<i32>,
+    /// The record's time in milliseconds since the epoch; now where it is not given.
+    #[serde(default)]
+    pub timestamp_ms: Option<i64>,
+}
+
+impl NewRecord {
+    /// The record, stamped `now` where it brings no time.
+    pub fn into_record(self, now: Timestamp) -> Record {
+        let bytes = |json: Box<RawValue>| plain(Some(&json)).into_owned().into_bytes().into();
+        Record {
+            key: self.key.map(bytes),
+            value: self.value.map(bytes),
+            headers: self
+                .headers
+                .into_iter()
+                .map(|(name, value)| Header { name: name.into(), value: Some(value.into_bytes().into()) })
+                .collect(),
+            timestamp: self.timestamp_ms.map_or(now, Timestamp),
+        }
+    }
+}
+
+/// A raw JSON as a person reads it: text without its quotes.
+pub fn plain(json: Option<&RawValue>) -> Cow<'_, str> {
+    match json.map(RawValue::get) {
+        None => Cow::Borrowed("null"),
+        Some(text) if text.starts_with('"') => {
+            serde_json::from_str::<String>(text).map_or(Cow::Borrowed(text), Cow::Owned)
+        }
+        Some(text) => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn shown(value: &'static [u8]) -> String {
+        let record = Record::new(Some("acme/press".into()), Some(Bytes::from_static(value)), Timestamp(5));
+        serde_json::to_string(&RecordJson::new("t", 0, 7, &record).value).unwrap()
+    }
+
+    #[test]
+    fn json_stays_as_it_was_written_and_everything_else_becomes_text() {
+        assert_eq!(shown(br#"{"v":71.250}"#), r#"{"v":71.250}"#);
+        assert_eq!(shown(b"{\"v\":\n1}"), r#""{\"v\":\n1}""#);
+        assert_eq!(shown(b"{broken"), r#""{broken""#);
+        assert_eq!(shown(b"71.5"), r#""71.5""#);
+        assert_eq!(shown(b"\xff\x00"), r#"{"hex":"ff00"}"#);
+    }
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        let new: NewRecord =
+            serde_json::from_str(r#"{"key":"k","value":{"a":1},"headers":{"h":"x"}}"#).unwrap();
+        let record = new.into_record(Timestamp(9));
+        assert_eq!(record.value.as_deref(), Some(br#"{"a":1}"#.as_slice()));
+        let json = serde_json::to_string(&RecordJson::new("t", 1, 2, &record)).unwrap();
+        assert_eq!(
+            json,
+            r#"{"topic":"t","partition":1,"offset":2,"timestamp_ms":9,"key":"k","value":{"a":1},"headers":{"h":"x"}}"#
+        );
+    }
+}

@@ -28,7 +28,7 @@ bench: build peers ## Compare with what people use today; prints ratios
 	bench/run.sh
 
 deny: ## Check licences, sources and bans of all dependencies (needs cargo-deny)
-	$(CARGO) deny --offline check licenses bans sources
+	$(CARGO) deny check licenses bans sources
 
 dist: ## The small binary for shipping, at target/dist/millstream
 	$(CARGO) build --profile dist --locked -p millstream

@@ -1,1 +1,25 @@
-//! Placeholder.
+//! The log: topics of partitions of segments that hold Kafka record batches (v2) byte for byte.
+//!
+//! What it is: durable, ordered, indexed files with group commit, recovery, retention and compaction.
+//! What it is not: it knows no requests, consumer groups, producers' state or open transactions (`millstream-broker` does),
+//! and does not look into records except to compact them.
+//!
+//! Three types to know: [`Log`] (a data directory in use), [`Partition`] (append, read, wait), [`Disk`] (the one door to
+//! files; `OsDisk` is the real one, `SimDisk` one that loses whatever was not synced).
+//!
+//! Data enters through [`Partition::append`] as whole batches ([`batch::BatchBuilder`] makes them), and leaves through
+//! [`Partition::read`] as the same batches ([`batch::batches`] takes them apart).
+
+pub mod batch;
+mod config;
+mod disk;
+mod error;
+pub mod limits;
+mod log;
+mod partition;
+
+pub use config::{Cleanup, LogConfig, TopicConfig};
+pub use disk::{Disk, DiskFile, Lock, Open, Space};
+pub use error::LogError;
+pub use log::{Log, RecoveryReport, Topic};
+pub use partition::{Appended, FoundByTime, Partition, Range};

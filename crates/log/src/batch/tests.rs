@@ -1,0 +1,1 @@
+//! What batches look like on disk, and that damaged ones are refused.

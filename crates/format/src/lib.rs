@@ -14,6 +14,7 @@ pub mod json;
 pub mod limits;
 pub mod plc4x;
 pub mod row;
+pub mod sql;
 pub mod tag;
 
 pub use error::FormatError;

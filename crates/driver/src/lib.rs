@@ -17,6 +17,7 @@ pub mod limits;
 mod machine;
 mod plan;
 pub mod pump;
+mod random;
 pub mod schedule;
 mod session;
 pub mod simulate;
@@ -24,8 +25,9 @@ mod tag;
 pub mod wire;
 
 pub use connection::{ConnectionString, Target};
-pub use machine::{Busy, Machine, ProtocolError};
+pub use machine::{Busy, Instant, Machine, ProtocolError};
 pub use plan::{PlanSummary, PlannedRequest, TagProblem};
+pub use random::Random;
 pub use session::{
     About, Driver, Limits, Session, SessionContext, SessionCounters, SessionError, WriteOutcome, WriteResult,
 };

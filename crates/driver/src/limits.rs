@@ -14,3 +14,39 @@ pub const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 pub const WRITE_QUEUE: usize = 64;
 /// How old a command may be where its rule says nothing.
 pub const MAX_AGE: Duration = Duration::from_secs(10);
+/// How far in the future a command may be dated before it is refused: clocks differ a little.
+pub const FUTURE_TOLERANCE: Duration = Duration::from_secs(5);
+/// How long a permit may be used after the guard's check, whatever the command's own age limit.
+pub const PERMIT_LIFETIME: Duration = Duration::from_secs(5);
+/// Ids of commands that one device's guard remembers, to know a repeated one.
+pub const SEEN_IDS: usize = 4096;
+/// Failed writes in a row after which a tag takes no more until it is re-armed.
+pub const LATCH_FAILURES: u32 = 3;
+/// How long a lost write waits for the device to return, so that reading back can settle it.
+pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long one attempt to connect may take where nothing else is said.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one scan may take before its session counts as hung. The session's own time-outs come first.
+pub const SCAN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest pause between attempts to connect to a device that refuses us.
+pub const REFUSED_BACK_OFF: Duration = Duration::from_secs(60);
+/// First attempts to connect of all devices are spread over one millisecond per device, at most this.
+pub const START_SPREAD_MAX: Duration = Duration::from_secs(1);
+/// How long devices may take to finish what they do when the scheduler stops.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Room for one read at first; connections that fill it get more, up to [`READ_BYTES_MAX`].
+pub const READ_BYTES_MIN: usize = 2 * 1024;
+/// Most bytes taken by one read.
+pub const READ_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a frame that is not complete yet; no protocol here has longer ones.
+pub const INPUT_BYTES_MAX: usize = 256 * 1024;
+/// Bytes that wait for a peer that does not read; above, nothing more is read from it.
+pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
+
+/// How often lagging signals of a simulated world advance.
+pub const WORLD_TICK: Duration = Duration::from_millis(20);
+/// Ticks that a simulated world makes up one by one after a pause.
+pub const WORLD_TICKS_AT_ONCE: u64 = 10_000;
+/// Signals that may follow one another in a row at one instant.
+pub const WORLD_FOLLOW_DEPTH: usize = 16;

@@ -3,7 +3,9 @@
 use crate::wire::DecodeError;
 use bytes::BytesMut;
 use thiserror::Error;
-use tokio::time::Instant;
+
+/// Monotonic time, as pure code takes it and as tests can pause it.
+pub use tokio::time::Instant;
 
 /// One end of a protocol's conversation: no sockets, no clock, no randomness of its own.
 ///

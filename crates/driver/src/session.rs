@@ -1,8 +1,8 @@
 //! The traits of a device protocol.
 
 use crate::guard::Permit;
-use crate::simulate::SimulatorHandle;
-use crate::simulate::SimulatorSpec;
+use crate::schedule::Pace;
+use crate::simulate::{SimulatorHandle, SimulatorSpec};
 use crate::{ConnectionString, GroupIndex, PlanSummary, ProtocolError, TagProblem, TagSpec, Target};
 use async_trait::async_trait;
 use millstream_model::metric::{Counter, Histogram};
@@ -68,6 +68,15 @@ pub struct SessionContext {
     pub clock: Arc<dyn Clock>,
     /// The most requests in flight, whatever the device grants (the governor's limit).
     pub in_flight_max: usize,
+    /// Requests per second, kept by the pump; `None` for no limit.
+    pub pace: Option<Arc<Pace>>,
+}
+
+impl SessionContext {
+    /// Counters of its own, one request in flight, no limit to the pace: for the command line and tests.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { counters: Arc::default(), clock, in_flight_max: crate::limits::IN_FLIGHT, pace: None }
+    }
 }
 
 /// A device protocol as the rest of the house sees it. Stateless; one value per room.
@@ -112,9 +121,17 @@ pub trait Session: Send {
     /// late answers are dropped.
     async fn read(&mut self, group: GroupIndex, row: &mut Row) -> Result<(), SessionError>;
 
-    /// Writes what the guard has allowed, in order, and pushes one outcome per write. A refusal by the device is an
-    /// outcome; `Err` means the session is over, and every write without an outcome is unknown.
+    /// Writes what the guard has allowed, in order, and pushes one outcome per write. Immediately before a write is sent its
+    /// time is checked again ([`AllowedWrite::is_good`](crate::guard::AllowedWrite::is_good)); one that is no longer good is
+    /// [`WriteResult::Expired`]. A refusal by the device is an outcome; `Err` means the session is over, and every write
+    /// without an outcome is unknown.
     async fn write(&mut self, permit: Permit, outcomes: &mut Vec<WriteOutcome>) -> Result<(), SessionError>;
+
+    /// Waits between scans until the session ends by itself, and says why; keeps it alive where the protocol asks for that.
+    /// Cancel-safe. The default never returns: then the next scan finds out.
+    async fn ended(&mut self) -> SessionError {
+        std::future::pending().await
+    }
 }
 
 /// What became of one allowed write.
@@ -137,6 +154,8 @@ pub enum WriteResult {
     Refused(Status, String),
     /// No answer came: it may or may not have been written. Never repeated blindly.
     Unknown(String),
+    /// Its time had passed before it was sent; nothing was written.
+    Expired,
 }
 
 /// A session could not be opened, or is over.
@@ -170,6 +189,7 @@ impl SessionError {
             Self::Lost { status, .. } => *status,
             Self::Refused { .. } => Status::BadNotConnected,
             Self::Protocol(ProtocolError::Silent(_)) => Status::BadTimeout,
+            Self::Protocol(ProtocolError::Closed(_)) => Status::BadConnectionClosed,
             Self::Protocol(_) => Status::BadCommunicationError,
         }
     }

@@ -80,6 +80,11 @@ impl Histogram {
         self.count.load(Ordering::Relaxed)
     }
 
+    /// The sum of all durations that were counted.
+    pub fn sum(&self) -> Duration {
+        Duration::from_micros(self.sum_us.load(Ordering::Relaxed))
+    }
+
     /// The upper bound of the bucket that holds quantile `q` (0 to 1); `None` before the first observation.
     pub fn quantile(&self, q: f64) -> Option<Duration> {
         let count = self.count();

@@ -22,6 +22,8 @@ pub enum OptionKind {
         /// Largest allowed.
         max: i64,
     },
+    /// A decimal number.
+    Number,
     /// A whole number of milliseconds, as PLC4X and Kafka write times, or a duration with its unit.
     Millis,
     /// One of a list of words.
@@ -99,6 +101,11 @@ impl Options {
         self.text(name).parse().unwrap_or(0)
     }
 
+    /// The option as a decimal number; 0 where it is none.
+    pub fn number(&self, name: &str) -> f64 {
+        self.text(name).parse().unwrap_or(0.0)
+    }
+
     /// The option as a truth value.
     pub fn bool(&self, name: &str) -> bool {
         self.text(name) == "true"
@@ -125,6 +132,7 @@ impl OptionKind {
             Self::Text => true,
             Self::Bool => matches!(value, "true" | "false"),
             Self::Int { min, max } => value.parse().is_ok_and(|v: i64| (min..=max).contains(&v)),
+            Self::Number => value.parse().is_ok_and(f64::is_finite),
             Self::Millis => millis(value).is_some(),
             Self::OneOf(words) => words.contains(&value),
         };
@@ -137,6 +145,7 @@ impl OptionKind {
             Self::Text => "a text".to_owned(),
             Self::Bool => "`true` or `false`".to_owned(),
             Self::Int { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Number => "a number".to_owned(),
             Self::Millis => "milliseconds, for example `5000`, or a duration such as `5s`".to_owned(),
             Self::OneOf(words) => {
                 format!("one of {}", words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", "))

@@ -3,7 +3,7 @@
 //! [`Session::write`](crate::Session::write) takes a [`Permit`], and only [`Guard::check`] makes one. The command line, the UI,
 //! SQL and every server pass through here because there is no other way to call it.
 
-use crate::TagSpec;
+use crate::{Instant, TagSpec};
 use millstream_model::{TagType, Timestamp, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +84,15 @@ pub struct AllowedWrite {
     pub value: Value,
     /// Whether to read it back.
     pub verify: bool,
+    /// Never to be sent after this.
+    pub good_until: Instant,
+}
+
+impl AllowedWrite {
+    /// Whether it may still be sent. Sessions ask immediately before they send it.
+    pub fn is_good(&self, now: Instant) -> bool {
+        now <= self.good_until
+    }
 }
 
 impl Permit {

@@ -1,5 +1,9 @@
 //! The scan scheduler: when each device is read, what happens when it cannot be, and how writes get in between.
 
+mod pace;
+
+pub use pace::Pace;
+
 use crate::guard::{WriteRequest, WriteRule};
 use crate::{Driver, GroupIndex, SessionCounters, TagSpec, Target};
 use async_trait::async_trait;

@@ -93,6 +93,12 @@ pub trait Driver: Send + Sync + 'static {
     /// Checks one address and says what it yields. The place is inside `address`.
     fn tag_type(&self, address: &str) -> Result<TagType, Diagnostic>;
 
+    /// Checks that a (right) address can be written at all, whatever the device holds there. The place is inside `address`.
+    fn writable(&self, address: &str) -> Result<(), Diagnostic> {
+        let _ = address;
+        Ok(())
+    }
+
     /// Offline and pure: parses every address and plans them under default limits. All mistakes at once.
     fn plan(&self, target: &Target, tags: &[TagSpec]) -> Result<PlanSummary, Vec<TagProblem>>;
 

@@ -77,32 +77,32 @@ fn is_loopback_name(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn ask(method: Method, own: &str, peer: &str, headers: &[(&'static str, &str)]) -> bool {
+    fn ask(method: &Method, own: &str, peer: &str, headers: &[(&'static str, &str)]) -> bool {
         let headers = headers
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap()));
         let ends = Ends { own: own.parse().unwrap(), peer: peer.parse().unwrap() };
-        judge(&method, &headers.collect(), ends).is_ok()
+        judge(method, &headers.collect(), ends).is_ok()
     }
 
     #[test]
     fn a_foreign_name_for_the_loopback_address_is_refused() {
         let (own, peer) = ("127.0.0.1:8080", "127.0.0.1:5");
-        assert!(ask(Method::GET, own, peer, &[("host", "localhost:8080")]));
-        assert!(ask(Method::GET, "[::1]:8080", peer, &[("host", "[::1]:8080")]));
-        assert!(!ask(Method::GET, own, peer, &[("host", "evil.example:8080")]));
-        assert!(!ask(Method::GET, own, peer, &[]));
-        assert!(ask(Method::GET, "10.0.0.2:8080", "10.0.0.9:5", &[("host", "plant.example")]));
+        assert!(ask(&Method::GET, own, peer, &[("host", "localhost:8080")]));
+        assert!(ask(&Method::GET, "[::1]:8080", peer, &[("host", "[::1]:8080")]));
+        assert!(!ask(&Method::GET, own, peer, &[("host", "evil.example:8080")]));
+        assert!(!ask(&Method::GET, own, peer, &[]));
+        assert!(ask(&Method::GET, "10.0.0.2:8080", "10.0.0.9:5", &[("host", "plant.example")]));
     }
 
     #[test]
     fn only_this_machine_and_its_own_pages_change_anything() {
         let own = "10.0.0.2:8080";
         let host = ("host", "10.0.0.2:8080");
-        assert!(ask(Method::POST, own, "127.0.0.1:5", &[host]));
-        assert!(!ask(Method::POST, own, "10.0.0.9:5", &[host]));
-        assert!(ask(Method::POST, own, "127.0.0.1:5", &[host, ("origin", "http://10.0.0.2:8080")]));
-        assert!(!ask(Method::DELETE, own, "127.0.0.1:5", &[host, ("origin", "http://evil.example")]));
-        assert!(!ask(Method::POST, own, "127.0.0.1:5", &[host, ("origin", "null")]));
+        assert!(ask(&Method::POST, own, "127.0.0.1:5", &[host]));
+        assert!(!ask(&Method::POST, own, "10.0.0.9:5", &[host]));
+        assert!(ask(&Method::POST, own, "127.0.0.1:5", &[host, ("origin", "http://10.0.0.2:8080")]));
+        assert!(!ask(&Method::DELETE, own, "127.0.0.1:5", &[host, ("origin", "http://evil.example")]));
+        assert!(!ask(&Method::POST, own, "127.0.0.1:5", &[host, ("origin", "null")]));
     }
 }

@@ -35,7 +35,7 @@ mod serve;
 mod stall;
 mod tail;
 
-pub use api::topics::{NewTopic, Produced};
+pub use api::topics::NewTopic;
 pub use error::{ErrorBody, ServeError};
 pub use health::{Health, Problem};
 pub use instance::{
@@ -43,6 +43,6 @@ pub use instance::{
     SqlEvent, SqlMistake, Surroundings, TagFacts,
 };
 pub use rates::Rates;
-pub use report::{DeviceStatus, PartitionStatus, QueryStatus, Report, TopicStatus};
+pub use report::{DeviceStatus, PartitionStatus, QueryStatus, Report, TopicStatus, topic, topics};
 pub use serve::{Server, ServerConfig};
 pub use tail::{TailFrom, TailRequest, tail};

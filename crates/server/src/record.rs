@@ -1,11 +1,12 @@
 //! A record as JSON, the same for the API and for `millstream topic tail`.
 
-use millstream_bus::{Header, Record};
-use millstream_model::Timestamp;
+use millstream_bus::{Acks, Bus, BusError, Header, Record, TopicPartition, partition_for_key};
+use millstream_model::{Timestamp, Value};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A record on its way out.
 ///
@@ -46,17 +47,12 @@ impl RecordJson {
 }
 
 fn bytes_json(bytes: &[u8]) -> Option<Box<RawValue>> {
-    let raw = match std::str::from_utf8(bytes) {
-        Ok(text) if is_json_line(text) => RawValue::from_string(text.to_owned()).ok(),
-        _ => None,
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        let hex = Value::Bytes(bytes.into()).to_string();
+        return to_raw_value(&BTreeMap::from([("hex", hex)])).ok();
     };
-    raw.or_else(|| match std::str::from_utf8(bytes) {
-        Ok(text) => serde_json::value::to_raw_value(text).ok(),
-        Err(_) => {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            serde_json::value::to_raw_value(&BTreeMap::from([("hex", hex)])).ok()
-        }
-    })
+    let raw = is_json_line(text).then(|| RawValue::from_string(text.to_owned()).ok()).flatten();
+    raw.or_else(|| to_raw_value(text).ok())
 }
 
 /// Whether `text` can stand as it is in a line of JSON.
@@ -100,6 +96,43 @@ impl NewRecord {
             timestamp: self.timestamp_ms.map_or(now, Timestamp),
         }
     }
+}
+
+/// Where a produced record went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Produced {
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
+/// Appends records to `topic`, one batch per partition, and says where each went once all are on disk.
+pub async fn append(
+    bus: &dyn Bus,
+    topic: &str,
+    records: Vec<NewRecord>,
+    now: Timestamp,
+) -> Result<Vec<Produced>, BusError> {
+    let partitions = bus.describe_topic(topic).await?.partitions;
+    let mut batches: BTreeMap<i32, (Vec<usize>, Vec<Record>)> = BTreeMap::new();
+    let mut produced = vec![Produced { partition: 0, offset: -1 }; records.len()];
+    for (index, new) in records.into_iter().enumerate() {
+        let given = new.partition;
+        let record = new.into_record(now);
+        let partition = given.unwrap_or_else(|| partition_for_key(record.key.as_deref(), partitions));
+        let (indexes, batch) = batches.entry(partition).or_default();
+        indexes.push(index);
+        batch.push(record);
+    }
+    let topic: Arc<str> = topic.into();
+    for (partition, (indexes, batch)) in batches {
+        let first = bus.append(&TopicPartition::new(topic.clone(), partition), batch, Acks::All).await?;
+        for (index, offset) in indexes.into_iter().zip(first..) {
+            produced[index] = Produced { partition, offset };
+        }
+    }
+    Ok(produced)
 }
 
 /// A raw JSON as a person reads it: text without its quotes.

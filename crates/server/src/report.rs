@@ -124,11 +124,11 @@ impl Reporter {
     }
 }
 
-/// Every topic with its offsets.
-pub(crate) async fn topics(bus: &dyn Bus) -> Result<Vec<TopicStatus>, BusError> {
+/// Every topic with its offsets; no rates.
+pub async fn topics(bus: &dyn Bus) -> Result<Vec<TopicStatus>, BusError> {
     let mut topics = Vec::new();
     for description in bus.topics().await? {
-        match topic(bus, description).await {
+        match topic_status(bus, description).await {
             Ok(topic) => topics.push(topic),
             // Deleted between the two calls.
             Err(BusError::UnknownTopic(_)) => {}
@@ -138,8 +138,12 @@ pub(crate) async fn topics(bus: &dyn Bus) -> Result<Vec<TopicStatus>, BusError> 
     Ok(topics)
 }
 
-/// One topic with its offsets.
-pub(crate) async fn topic(bus: &dyn Bus, description: TopicDescription) -> Result<TopicStatus, BusError> {
+/// One topic with its offsets; no rate.
+pub async fn topic(bus: &dyn Bus, name: &str) -> Result<TopicStatus, BusError> {
+    topic_status(bus, bus.describe_topic(name).await?).await
+}
+
+async fn topic_status(bus: &dyn Bus, description: TopicDescription) -> Result<TopicStatus, BusError> {
     let name: Arc<str> = description.name.as_str().into();
     let mut partitions = Vec::new();
     for partition in 0..description.partitions {

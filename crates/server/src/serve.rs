@@ -95,7 +95,7 @@ async fn accept(listener: TcpListener, own: SocketAddr, router: Router, mut clos
         match accepted {
             Ok((stream, peer)) => {
                 if let Some(place) = connections.enter(Instant::now()) {
-                    let ends = Ends { own, peer };
+                    let ends = Ends { peer, own };
                     serving.spawn(serve(stream, ends, place, router.clone(), closed.clone()));
                 }
                 // Otherwise every connection is busy: the newcomer is closed at once and may try again.

@@ -9,6 +9,7 @@ use crate::instance::{Condition, Instance};
 use crate::limits::{BODY_BYTES, REQUEST_TIME, STREAMS};
 use crate::report::{Report, Reporter};
 use crate::{access, metrics, page};
+use axum::body::HttpBody as _;
 use axum::extract::{DefaultBodyLimit, Request, State as With};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
@@ -72,7 +73,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(from_fn(in_time))
+        .layer(from_fn(bounded))
         .layer(from_fn(access::guard))
         .with_state(state)
 }
@@ -96,8 +97,13 @@ async fn wrong_method(request: Request) -> Refusal {
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message)
 }
 
-/// A request must be read and answered in time; a stream must begin in time.
-async fn in_time(request: Request, next: Next) -> Response {
+/// A request must not announce too much, and must be read and answered in time; a stream must begin in time.
+async fn bounded(request: Request, next: Next) -> Response {
+    let announced = request.body().size_hint().lower();
+    if announced > BODY_BYTES as u64 {
+        let message = format!("the request has {announced} bytes, the limit is {BODY_BYTES}");
+        return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message).into_response();
+    }
     timeout(REQUEST_TIME, next.run(request)).await.unwrap_or_else(|_| {
         let message = format!("the request took longer than {} s", REQUEST_TIME.as_secs());
         Refusal::new(StatusCode::REQUEST_TIMEOUT, message).into_response()

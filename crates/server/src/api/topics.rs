@@ -2,14 +2,14 @@
 
 use super::{State, lines};
 use crate::error::Refusal;
-use crate::record::NewRecord;
+use crate::record::{NewRecord, Produced, append};
 use crate::report::{TopicStatus, topic, topics};
 use crate::tail::{TailRequest, tail as tail_topic};
 use axum::Json;
 use axum::extract::{Path, Query, State as With};
 use axum::http::StatusCode;
 use axum::response::Response;
-use millstream_bus::{Acks, CleanupPolicy, Record, TopicPartition, TopicSpec, partition_for_key};
+use millstream_bus::{CleanupPolicy, TopicSpec};
 use millstream_model::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -43,15 +43,6 @@ impl From<NewTopic> for TopicSpec {
     }
 }
 
-/// Where a produced record went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Produced {
-    /// The partition.
-    pub partition: i32,
-    /// The offset.
-    pub offset: i64,
-}
-
 pub(crate) async fn list(With(state): With<Arc<State>>) -> Result<Json<Vec<TopicStatus>>, Refusal> {
     Ok(Json(topics(&*state.bus).await?))
 }
@@ -62,16 +53,14 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, Json<TopicStatus>), Refusal> {
     let spec = TopicSpec::from(new);
     state.bus.create_topic(&spec).await?;
-    let description = state.bus.describe_topic(&spec.name).await?;
-    Ok((StatusCode::CREATED, Json(topic(&*state.bus, description).await?)))
+    Ok((StatusCode::CREATED, Json(topic(&*state.bus, &spec.name).await?)))
 }
 
 pub(crate) async fn describe(
     With(state): With<Arc<State>>,
     Path(name): Path<String>,
 ) -> Result<Json<TopicStatus>, Refusal> {
-    let description = state.bus.describe_topic(&name).await?;
-    Ok(Json(topic(&*state.bus, description).await?))
+    Ok(Json(topic(&*state.bus, &name).await?))
 }
 
 pub(crate) async fn delete(
@@ -106,23 +95,5 @@ pub(crate) async fn produce(
     Json(records): Json<Vec<NewRecord>>,
 ) -> Result<Json<Vec<Produced>>, Refusal> {
     let now = Timestamp(state.instance.surroundings().now_ms);
-    let partitions = state.bus.describe_topic(&name).await?.partitions;
-    let mut batches: BTreeMap<i32, Vec<(usize, Record)>> = BTreeMap::new();
-    let mut produced = vec![Produced { partition: 0, offset: -1 }; records.len()];
-    for (index, new) in records.into_iter().enumerate() {
-        let given = new.partition;
-        let record = new.into_record(now);
-        let partition = given.unwrap_or_else(|| partition_for_key(record.key.as_deref(), partitions));
-        batches.entry(partition).or_default().push((index, record));
-    }
-    let topic: Arc<str> = name.into();
-    for (partition, batch) in batches {
-        let (indexes, records): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        let to = TopicPartition::new(topic.clone(), partition);
-        let first = state.bus.append(&to, records, Acks::All).await?;
-        for (index, offset) in indexes.into_iter().zip(first..) {
-            produced[index] = Produced { partition, offset };
-        }
-    }
-    Ok(Json(produced))
+    Ok(Json(append(&*state.bus, &name, records, now).await?))
 }

@@ -1,1 +1,30 @@
-//! Placeholder.
+//! SQL over topics, in ksqlDB's dialect: statements become running queries.
+//!
+//! What it is: parser ([`parse`]), typed plan ([`plan`]), expressions and operators over Arrow columns, keyed state with a
+//! changelog, and the engine that runs queries exactly once over any [`millstream_bus::Bus`].
+//! What it is not: it knows no engine of the bus and no device; it reads no wall clock of its own and no file.
+//!
+//! Three types to know: [`Catalog`] (which streams and tables there are), [`PlannedStatement`] (a statement that was
+//! checked, see [`check`]), [`Engine`] (runs statements, keeps queries alive).
+//!
+//! Data enters as statements ([`Engine::execute`]) and as records of the topics they name, and leaves as records of the
+//! queries' topics, as rows of push queries ([`PushQuery`]), and as records of [`ERROR_TOPIC`] for what could not be used.
+
+mod catalog;
+mod engine;
+mod error;
+pub mod limits;
+pub mod parse;
+pub mod plan;
+mod result;
+
+pub use catalog::{Catalog, ColumnSpec, Origin, Relation, sql_type, stream_name};
+pub use engine::Engine;
+pub use error::SqlError;
+pub use millstream_format::sql::{Column, ColumnBuilder, Datum, KeyFormat, SqlType};
+pub use parse::ast::RelationKind;
+pub use plan::{PlannedStatement, check};
+pub use result::{Listing, PushQuery, PushRow, QueryState, QueryStatus, StatementResult};
+
+/// Where records go that a query could not use: one JSON object each, see `engine::poison`.
+pub const ERROR_TOPIC: &str = "millstream.sql.errors";

@@ -1,0 +1,208 @@
+//! The catalog: which streams and tables there are, and what their columns are.
+
+use crate::parse::ast::RelationKind;
+use crate::{KeyFormat, SqlType};
+use millstream_model::{DataType, TagType};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One column of a stream or table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnSpec {
+    /// Its name, in the letter case that counts.
+    pub name: Arc<str>,
+    /// Its type.
+    pub sql_type: SqlType,
+    /// Whether it stands in the record's key.
+    pub key: bool,
+}
+
+/// Where a relation comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A `CREATE` over a topic.
+    Declared,
+    /// A scan group of a device.
+    ScanGroup,
+    /// The query of this id.
+    Query(Arc<str>),
+}
+
+/// A stream or table over a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relation {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Stream or table.
+    pub kind: RelationKind,
+    /// The topic that holds its rows.
+    pub topic: Arc<str>,
+    /// How its key is laid out.
+    pub key_format: KeyFormat,
+    /// Its columns; those of the key first.
+    pub columns: Vec<ColumnSpec>,
+    /// The length of its windows in milliseconds, where its key has one.
+    pub window_ms: Option<i64>,
+    /// The column that holds the rows' time; `None` for the record's timestamp.
+    pub timestamp: Option<Arc<str>>,
+    /// How many partitions its topic gets where it has to be made.
+    pub partitions: Option<i32>,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The statement that made it; empty for scan groups.
+    pub sql: String,
+}
+
+impl Relation {
+    /// The key columns with their types.
+    pub fn key_columns(&self) -> Vec<(Arc<str>, SqlType)> {
+        self.columns.iter().filter(|c| c.key).map(|c| (c.name.clone(), c.sql_type)).collect()
+    }
+
+    /// The value columns with their types.
+    pub fn value_columns(&self) -> Vec<(Arc<str>, SqlType)> {
+        self.columns.iter().filter(|c| !c.key).map(|c| (c.name.clone(), c.sql_type)).collect()
+    }
+}
+
+/// All relations by name.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    relations: BTreeMap<Arc<str>, Arc<Relation>>,
+}
+
+impl Catalog {
+    /// An empty catalog.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Declares the stream of a scan group's topic: key column `key`, and one column per tag. Names are put into upper
+    /// case, so that statements may write them bare. Groups that share a topic add their columns to one stream; where
+    /// they differ on a column's type, the wider one counts.
+    pub fn declare_stream(&mut self, name: &str, topic: &str, key: &str, columns: &[(&str, SqlType)]) {
+        let name: Arc<str> = name.to_uppercase().into();
+        let mut relation = match self.relations.get(&name) {
+            Some(known) if *known.topic == *topic && known.origin == Origin::ScanGroup => (**known).clone(),
+            _ => Relation {
+                name: name.clone(),
+                kind: RelationKind::Stream,
+                topic: topic.into(),
+                key_format: KeyFormat::Kafka,
+                columns: vec![ColumnSpec {
+                    name: key.to_uppercase().into(),
+                    sql_type: SqlType::Varchar,
+                    key: true,
+                }],
+                window_ms: None,
+                timestamp: None,
+                partitions: None,
+                origin: Origin::ScanGroup,
+                sql: String::new(),
+            },
+        };
+        for (column, sql_type) in columns {
+            let upper: Arc<str> = column.to_uppercase().into();
+            match relation.columns.iter_mut().find(|known| known.name == upper) {
+                Some(known) if !known.key => known.sql_type = wider(known.sql_type, *sql_type),
+                // A tag that is called like the key column cannot be reached; the key is the asset anyway.
+                Some(_) => {}
+                None => relation.columns.push(ColumnSpec { name: upper, sql_type: *sql_type, key: false }),
+            }
+        }
+        self.relations.insert(name, Arc::new(relation));
+    }
+
+    /// The relation called `name`.
+    pub fn find(&self, name: &str) -> Option<&Arc<Relation>> {
+        self.relations.get(name)
+    }
+
+    /// All relations, sorted by name.
+    pub fn relations(&self) -> impl Iterator<Item = &Arc<Relation>> {
+        self.relations.values()
+    }
+
+    /// Adds a relation, or replaces the one of that name.
+    pub fn insert(&mut self, relation: Relation) {
+        self.relations.insert(relation.name.clone(), Arc::new(relation));
+    }
+
+    /// Removes a relation.
+    pub fn remove(&mut self, name: &str) -> Option<Arc<Relation>> {
+        self.relations.remove(name)
+    }
+}
+
+/// The stream name that belongs to a topic: `machine.telemetry` is `MACHINE_TELEMETRY`.
+pub fn stream_name(topic: &str) -> String {
+    let name: String =
+        topic.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
+}
+
+/// The SQL type of a tag's values. `scaled` tags are doubles whatever the device holds; arrays, dates and raw bytes are
+/// `VARCHAR` until there are types for them (an array is its JSON text).
+pub const fn sql_type(tag: TagType, scaled: bool) -> SqlType {
+    use DataType as T;
+    if tag.count.is_some() {
+        return SqlType::Varchar;
+    }
+    match tag.data_type {
+        T::Bool => SqlType::Boolean,
+        T::Real | T::LReal => SqlType::Double,
+        _ if scaled && tag.data_type.is_numeric() => SqlType::Double,
+        T::Byte | T::Word | T::SInt | T::USInt | T::Int | T::UInt | T::DInt => SqlType::Int,
+        T::DWord | T::LWord | T::UDInt | T::LInt | T::ULInt => SqlType::BigInt,
+        _ => SqlType::Varchar,
+    }
+}
+
+fn wider(a: SqlType, b: SqlType) -> SqlType {
+    if a == b {
+        a
+    } else if a.is_numeric() && b.is_numeric() {
+        a.max(b)
+    } else {
+        SqlType::Varchar
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_that_share_a_topic_share_a_stream() {
+        let mut catalog = Catalog::new();
+        catalog.declare_stream(
+            "press",
+            "press",
+            "asset",
+            &[("temperature", SqlType::Int), ("state", SqlType::Int)],
+        );
+        catalog.declare_stream(
+            "press",
+            "press",
+            "asset",
+            &[("Temperature", SqlType::Double), ("asset", SqlType::Int)],
+        );
+        let columns = &catalog.find("PRESS").unwrap().columns;
+        let names: Vec<_> = columns.iter().map(|c| (&*c.name, c.sql_type, c.key)).collect();
+        let expected = [
+            ("ASSET", SqlType::Varchar, true),
+            ("TEMPERATURE", SqlType::Double, false),
+            ("STATE", SqlType::Int, false),
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn topics_and_tags_map_to_sql() {
+        assert_eq!(stream_name("machine.telemetry"), "MACHINE_TELEMETRY");
+        assert_eq!(stream_name("2nd-line"), "_2ND_LINE");
+        assert_eq!(sql_type(TagType::scalar(DataType::UInt), false), SqlType::Int);
+        assert_eq!(sql_type(TagType::scalar(DataType::UInt), true), SqlType::Double);
+        assert_eq!(sql_type(TagType { data_type: DataType::Int, count: Some(4) }, false), SqlType::Varchar);
+    }
+}

@@ -1,0 +1,29 @@
+//! Every limit of the SQL engine, with its unit and reason.
+
+/// The longest source text in bytes that is parsed; a query folder's file is a few kilobytes.
+pub const SOURCE_BYTES_MAX: usize = 1 << 20;
+/// How many levels an expression may have, operators in a row counted like brackets: each level costs a few stack
+/// frames of the parser, the binder and the evaluators.
+pub const EXPRESSION_DEPTH_MAX: usize = 150;
+/// How many mistakes one check reports before it stops.
+pub const DIAGNOSTICS_MAX: usize = 100;
+/// Rows in one micro-batch.
+pub const BATCH_ROWS_MAX: usize = 4_096;
+/// From this many rows on, expressions run column by column; below, row by row.
+pub const COLUMNAR_ROWS_MIN: usize = 8;
+/// Keys (times open windows) that one partition of one query may hold; more is a query that will eat the machine.
+pub const STATE_ENTRIES_MAX: usize = 10_000_000;
+/// Rows that wait for the reader of a push query; a full queue slows the query down.
+pub const PUSH_QUEUE_ROWS: usize = 8_192;
+/// Bytes of a poison record's key or value that are kept in the error record.
+pub const POISON_BYTES_MAX: usize = 8_192;
+/// The text of a panic that is kept as the cause.
+pub const CAUSE_CHARS_MAX: usize = 2_000;
+/// Grace of windows that do not say it, in milliseconds, size included: Kafka Streams' and ksqlDB's 24 hours.
+pub const DEFAULT_WINDOW_KEEP_MS: i64 = 24 * 3_600_000;
+/// The wait after the first failure of a task, in milliseconds; it doubles up to [`RESTART_WAIT_MS_MAX`].
+pub const RESTART_WAIT_MS_MIN: u64 = 50;
+/// The longest wait between two attempts of a task, in milliseconds.
+pub const RESTART_WAIT_MS_MAX: u64 = 10_000;
+/// How often a running task asks the bus how far behind it is, in milliseconds.
+pub const LAG_INTERVAL_MS: u64 = 1_000;

@@ -1,0 +1,346 @@
+//! Expressions, by binding power.
+
+use super::ast::{BinaryOp, Expr, ExprKind, Literal};
+use super::token::TokenKind;
+use super::{Mistake, Parser, Place, not_yet};
+use crate::SqlType;
+use crate::limits::EXPRESSION_DEPTH_MAX;
+use millstream_model::{Diagnostic, nearest};
+
+/// Binding powers, loosest first.
+mod power {
+    pub(super) const OR: u8 = 1;
+    pub(super) const AND: u8 = 2;
+    pub(super) const NOT: u8 = 3;
+    pub(super) const PREDICATE: u8 = 4;
+    pub(super) const SUM: u8 = 5;
+    pub(super) const PRODUCT: u8 = 6;
+    pub(super) const SIGN: u8 = 7;
+}
+
+/// Names of types, for hints.
+const TYPES: &[&str] = &["BOOLEAN", "INT", "INTEGER", "BIGINT", "DOUBLE", "VARCHAR", "STRING"];
+/// ksqlDB's types that are not there yet.
+const LATER_TYPES: &[&str] = &["DECIMAL", "BYTES", "DATE", "TIME", "TIMESTAMP", "ARRAY", "MAP", "STRUCT"];
+
+impl Parser {
+    pub(super) fn expr(&mut self) -> Result<Expr, Mistake> {
+        self.expr_above(0)
+    }
+
+    /// An expression whose operators bind tighter than `floor`.
+    fn expr_above(&mut self, floor: u8) -> Result<Expr, Mistake> {
+        self.depth += 1;
+        if self.depth > EXPRESSION_DEPTH_MAX {
+            return Err(too_deep(self.peek().place.clone()));
+        }
+        let first = self.at;
+        let mut left = self.prefix()?;
+        while let Some((op, power)) = self.infix() {
+            if power <= floor {
+                break;
+            }
+            left = self.continue_with(op, power, left, first)?;
+            if left.height > EXPRESSION_DEPTH_MAX {
+                return Err(too_deep(left.place));
+            }
+        }
+        self.depth -= 1;
+        Ok(left)
+    }
+
+    /// The operator that comes next, without taking it.
+    fn infix(&self) -> Option<(Infix, u8)> {
+        use BinaryOp as B;
+        let binary = |op, power| Some((Infix::Binary(op), power));
+        match &self.peek().kind {
+            TokenKind::Symbol(symbol) => match *symbol {
+                "=" => binary(B::Equal, power::PREDICATE),
+                "<>" | "!=" => binary(B::NotEqual, power::PREDICATE),
+                "<" => binary(B::Less, power::PREDICATE),
+                "<=" => binary(B::LessOrEqual, power::PREDICATE),
+                ">" => binary(B::Greater, power::PREDICATE),
+                ">=" => binary(B::GreaterOrEqual, power::PREDICATE),
+                "+" | "||" => binary(B::Add, power::SUM),
+                "-" => binary(B::Subtract, power::SUM),
+                "*" => binary(B::Multiply, power::PRODUCT),
+                "/" => binary(B::Divide, power::PRODUCT),
+                "%" => binary(B::Modulo, power::PRODUCT),
+                _ => None,
+            },
+            TokenKind::Word(word) => match word.as_str() {
+                "OR" => binary(B::Or, power::OR),
+                "AND" => binary(B::And, power::AND),
+                "IS" => Some((Infix::Is, power::PREDICATE)),
+                "BETWEEN" | "IN" | "LIKE" => Some((Infix::Predicate, power::PREDICATE)),
+                "NOT" if ["BETWEEN", "IN", "LIKE"].iter().any(|word| self.ahead(1).is_word(word)) => {
+                    Some((Infix::Predicate, power::PREDICATE))
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn continue_with(&mut self, op: Infix, power: u8, left: Expr, first: usize) -> Result<Expr, Mistake> {
+        let left = Box::new(left);
+        let kind = match op {
+            Infix::Binary(op) => {
+                self.advance();
+                let right = Box::new(self.expr_above(power)?);
+                ExprKind::Binary { op, left, right }
+            }
+            Infix::Is => {
+                self.advance();
+                let negated = self.take_word("NOT");
+                if self.take_words(&["DISTINCT", "FROM"]) {
+                    let op = if negated { BinaryOp::NotDistinct } else { BinaryOp::Distinct };
+                    let right = Box::new(self.expr_above(power::PREDICATE)?);
+                    ExprKind::Binary { op, left, right }
+                } else {
+                    self.expect_word("NULL")?;
+                    ExprKind::IsNull { operand: left, negated }
+                }
+            }
+            Infix::Predicate => self.predicate(left)?,
+        };
+        Ok(Expr::new(kind, self.place_from(first)))
+    }
+
+    fn predicate(&mut self, operand: Box<Expr>) -> Result<ExprKind, Mistake> {
+        let negated = self.take_word("NOT");
+        if self.take_word("BETWEEN") {
+            let low = Box::new(self.expr_above(power::PREDICATE)?);
+            self.expect_word("AND")?;
+            let high = Box::new(self.expr_above(power::PREDICATE)?);
+            return Ok(ExprKind::Between { operand, low, high, negated });
+        }
+        if self.take_word("IN") {
+            self.expect_symbol("(")?;
+            let list = self.comma_separated(Self::expr)?;
+            self.expect_symbol(")")?;
+            return Ok(ExprKind::In { operand, list, negated });
+        }
+        self.expect_word("LIKE")?;
+        let pattern = Box::new(self.expr_above(power::PREDICATE)?);
+        let mut escape = None;
+        if self.take_word("ESCAPE") {
+            let token = self.peek().clone();
+            let TokenKind::Text(text) = &token.kind else { return Err(self.unexpected(&["a text"])) };
+            let mut chars = text.chars();
+            escape = chars.next().filter(|_| chars.next().is_none());
+            if escape.is_none() {
+                return Err(Box::new(
+                    Diagnostic::error("sql-escape", format!("'{text}' cannot be an escape character"))
+                        .label("expected one character")
+                        .help("for example ESCAPE '!'")
+                        .at(token.place),
+                ));
+            }
+            self.advance();
+        }
+        Ok(ExprKind::Like { operand, pattern, escape, negated })
+    }
+
+    fn prefix(&mut self) -> Result<Expr, Mistake> {
+        let first = self.at;
+        let token = self.peek().clone();
+        let kind = match token.kind {
+            TokenKind::Integer(text) => {
+                self.advance();
+                ExprKind::Literal(integer(&text, &token.place)?)
+            }
+            TokenKind::Decimal(text) => {
+                self.advance();
+                ExprKind::Literal(Literal::Double(text.parse().unwrap_or(f64::INFINITY)))
+            }
+            TokenKind::Text(text) => {
+                self.advance();
+                ExprKind::Literal(Literal::Text(text))
+            }
+            TokenKind::Symbol("(") => {
+                self.advance();
+                let mut inner = self.expr()?;
+                self.expect_symbol(")")?;
+                inner.place = self.place_from(first);
+                return Ok(inner);
+            }
+            TokenKind::Symbol("-") => {
+                self.advance();
+                match self.negative_literal()? {
+                    Some(literal) => ExprKind::Literal(literal),
+                    None => ExprKind::Negate(Box::new(self.expr_above(power::SIGN)?)),
+                }
+            }
+            TokenKind::Symbol("+") => {
+                self.advance();
+                return self.expr_above(power::SIGN);
+            }
+            TokenKind::Word(ref word) => match word.as_str() {
+                "NOT" => {
+                    self.advance();
+                    ExprKind::Not(Box::new(self.expr_above(power::NOT)?))
+                }
+                "CASE" => self.case()?,
+                "CAST" => self.cast()?,
+                "NULL" => self.literal(Literal::Null),
+                "TRUE" => self.literal(Literal::Boolean(true)),
+                "FALSE" => self.literal(Literal::Boolean(false)),
+                "ARRAY" | "MAP" | "STRUCT"
+                    if self.ahead(1).is_symbol("[") || self.ahead(1).is_symbol("(") =>
+                {
+                    return Err(not_yet("a nested value", token.place, "use flat columns"));
+                }
+                _ => self.column_or_call()?,
+            },
+            TokenKind::Quoted(_) => self.column_or_call()?,
+            _ => return Err(self.unexpected(&["an expression"])),
+        };
+        Ok(Expr::new(kind, self.place_from(first)))
+    }
+
+    fn literal(&mut self, literal: Literal) -> ExprKind {
+        self.advance();
+        ExprKind::Literal(literal)
+    }
+
+    /// A number right after a minus sign, so that the smallest integers can be written.
+    fn negative_literal(&mut self) -> Result<Option<Literal>, Mistake> {
+        let token = self.peek().clone();
+        let literal = match &token.kind {
+            TokenKind::Integer(text) => integer(&format!("-{text}"), &token.place)?,
+            TokenKind::Decimal(text) => Literal::Double(-text.parse::<f64>().unwrap_or(f64::INFINITY)),
+            _ => return Ok(None),
+        };
+        self.advance();
+        Ok(Some(literal))
+    }
+
+    fn case(&mut self) -> Result<ExprKind, Mistake> {
+        self.expect_word("CASE")?;
+        let operand = if self.peek().is_word("WHEN") { None } else { Some(Box::new(self.expr()?)) };
+        let mut branches = Vec::new();
+        while self.take_word("WHEN") {
+            let when = self.expr()?;
+            self.expect_word("THEN")?;
+            branches.push((when, self.expr()?));
+        }
+        if branches.is_empty() {
+            return Err(self.unexpected(&["WHEN"]));
+        }
+        let otherwise = if self.take_word("ELSE") { Some(Box::new(self.expr()?)) } else { None };
+        if self.take_word("END") {
+            Ok(ExprKind::Case { operand, branches, otherwise })
+        } else {
+            Err(self.unexpected(&["WHEN", "ELSE", "END"]))
+        }
+    }
+
+    fn cast(&mut self) -> Result<ExprKind, Mistake> {
+        self.expect_word("CAST")?;
+        self.expect_symbol("(")?;
+        let operand = Box::new(self.expr()?);
+        self.expect_word("AS")?;
+        let to = self.sql_type()?;
+        self.expect_symbol(")")?;
+        Ok(ExprKind::Cast { operand, to })
+    }
+
+    pub(super) fn sql_type(&mut self) -> Result<SqlType, Mistake> {
+        let token = self.peek().clone();
+        let TokenKind::Word(word) = &token.kind else { return Err(self.unexpected(&["a type"])) };
+        let Some(sql_type) = SqlType::from_name(word) else {
+            if LATER_TYPES.contains(&word.as_str()) {
+                return Err(not_yet(
+                    &format!("the type {word}"),
+                    token.place,
+                    "use DOUBLE, BIGINT or VARCHAR",
+                ));
+            }
+            let mut mistake = Diagnostic::error("sql-type", format!("`{word}` is no type"))
+                .label("expected BOOLEAN, INT, BIGINT, DOUBLE or VARCHAR")
+                .at(token.place);
+            if let Some(near) = nearest(word, TYPES.iter().copied()) {
+                mistake = mistake.help(format!("did you mean {near}?"));
+            }
+            return Err(Box::new(mistake));
+        };
+        self.advance();
+        // `VARCHAR(20)` is accepted and the length ignored, as in ksqlDB.
+        if self.take_symbol("(") {
+            self.advance();
+            self.expect_symbol(")")?;
+        }
+        Ok(sql_type)
+    }
+
+    fn column_or_call(&mut self) -> Result<ExprKind, Mistake> {
+        let name = self.name("an expression")?;
+        if self.take_symbol("(") {
+            let star = self.take_symbol("*");
+            let args = if star || self.peek().is_symbol(")") {
+                Vec::new()
+            } else {
+                if self.peek().is_word("DISTINCT") {
+                    return Err(not_yet("DISTINCT in a function", self.peek().place.clone(), "leave it out"));
+                }
+                self.comma_separated(Self::expr)?
+            };
+            self.expect_symbol(")")?;
+            return Ok(ExprKind::Call { name, args, star });
+        }
+        if self.take_symbol(".") {
+            let column = self.name("a column")?;
+            return Ok(ExprKind::Column { qualifier: Some(name), name: column });
+        }
+        if self.peek().is_symbol("->") || self.peek().is_symbol("[") {
+            let place = self.peek().place.clone();
+            return Err(not_yet(
+                "access to nested values",
+                place,
+                "declare the field as VARCHAR, or use flat columns",
+            ));
+        }
+        Ok(ExprKind::Column { qualifier: None, name })
+    }
+
+    pub(super) fn comma_separated<T>(
+        &mut self,
+        one: impl Fn(&mut Self) -> Result<T, Mistake>,
+    ) -> Result<Vec<T>, Mistake> {
+        let mut all = vec![one(self)?];
+        while self.take_symbol(",") {
+            all.push(one(self)?);
+        }
+        Ok(all)
+    }
+}
+
+enum Infix {
+    Binary(BinaryOp),
+    Is,
+    /// `[NOT] BETWEEN`, `IN`, `LIKE`.
+    Predicate,
+}
+
+fn integer(text: &str, place: &Place) -> Result<Literal, Mistake> {
+    let value: i64 = text.parse().map_err(|_| {
+        Diagnostic::error("sql-number", format!("`{text}` is too large for BIGINT"))
+            .label("at most 9223372036854775807")
+            .help("write it with a decimal point to make it a DOUBLE")
+            .at(place.clone())
+    })?;
+    Ok(i32::try_from(value).map_or(Literal::BigInt(value), Literal::Int))
+}
+
+fn too_deep(place: Place) -> Mistake {
+    Box::new(
+        Diagnostic::error(
+            "sql-too-deep",
+            format!("the expression has more than {EXPRESSION_DEPTH_MAX} levels"),
+        )
+        .label("too many levels")
+        .help("use IN for lists, or split it over several streams")
+        .at(place),
+    )
+}

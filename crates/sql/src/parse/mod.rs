@@ -1,0 +1,225 @@
+//! Source text into statements: lexer, statement parser, expressions by binding power.
+//!
+//! Names are upper case unless they stand in backticks or double quotes. Every mistake is a diagnostic with its place;
+//! after one, parsing goes on behind the next semicolon, so that all are found at once.
+
+pub mod ast;
+mod clause;
+mod expr;
+mod lexer;
+mod statement;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub use token::Place;
+
+use crate::limits::DIAGNOSTICS_MAX;
+use ast::{Name, Statement};
+use millstream_model::{Diagnostic, nearest};
+use token::{Token, TokenKind};
+
+/// All statements of `source`, and all mistakes. Places are bytes in `source`.
+pub fn parse(source: &str) -> (Vec<Statement>, Vec<Diagnostic>) {
+    let (tokens, mut mistakes) = lexer::tokens(source);
+    let mut parser = Parser { tokens, at: 0, depth: 0 };
+    let mut statements = Vec::new();
+    while !parser.at_end() && mistakes.len() < DIAGNOSTICS_MAX {
+        if parser.take_symbol(";") {
+            continue;
+        }
+        match parser.statement() {
+            Ok(statement) => statements.push(statement),
+            Err(mistake) => {
+                mistakes.push(*mistake);
+                parser.skip_statement();
+            }
+        }
+    }
+    mistakes.sort_by_key(|mistake| mistake.span.as_ref().map_or(0, |span| span.range.start));
+    (statements, mistakes)
+}
+
+/// A mistake, boxed because results of the parser are passed up many levels.
+type Mistake = Box<Diagnostic>;
+
+struct Parser {
+    tokens: Vec<Token>,
+    at: usize,
+    depth: usize,
+}
+
+/// Words that are never names unless they are quoted.
+const RESERVED: &[&str] = &[
+    "AND",
+    "AS",
+    "BETWEEN",
+    "BY",
+    "CASE",
+    "CAST",
+    "CREATE",
+    "DESCRIBE",
+    "DROP",
+    "ELSE",
+    "EMIT",
+    "END",
+    "ESCAPE",
+    "EXPLAIN",
+    "FROM",
+    "FULL",
+    "GROUP",
+    "HAVING",
+    "IN",
+    "INNER",
+    "INSERT",
+    "INTO",
+    "IS",
+    "JOIN",
+    "LEFT",
+    "LIKE",
+    "LIMIT",
+    "NOT",
+    "NULL",
+    "ON",
+    "OR",
+    "OUTER",
+    "PARTITION",
+    "RIGHT",
+    "SELECT",
+    "THEN",
+    "VALUES",
+    "WHEN",
+    "WHERE",
+    "WINDOW",
+    "WITH",
+    "TRUE",
+    "FALSE",
+    "DISTINCT",
+];
+
+impl Parser {
+    fn peek(&self) -> &Token {
+        self.ahead(0)
+    }
+
+    fn ahead(&self, by: usize) -> &Token {
+        // The list ends with `End`, which is never passed.
+        &self.tokens[(self.at + by).min(self.tokens.len() - 1)]
+    }
+
+    fn at_end(&self) -> bool {
+        self.peek().kind == TokenKind::End
+    }
+
+    fn advance(&mut self) -> Token {
+        let token = self.peek().clone();
+        self.at = (self.at + 1).min(self.tokens.len() - 1);
+        token
+    }
+
+    fn take_symbol(&mut self, symbol: &str) -> bool {
+        let found = self.peek().is_symbol(symbol);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    fn take_word(&mut self, keyword: &str) -> bool {
+        let found = self.peek().is_word(keyword);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    /// Takes all of `keywords` where they come next in order, else none.
+    fn take_words(&mut self, keywords: &[&str]) -> bool {
+        let found = keywords.iter().enumerate().all(|(by, keyword)| self.ahead(by).is_word(keyword));
+        if found {
+            self.at += keywords.len();
+        }
+        found
+    }
+
+    fn expect_word(&mut self, keyword: &'static str) -> Result<(), Mistake> {
+        if self.take_word(keyword) { Ok(()) } else { Err(self.unexpected(&[keyword])) }
+    }
+
+    fn expect_symbol(&mut self, symbol: &'static str) -> Result<(), Mistake> {
+        if self.take_symbol(symbol) { Ok(()) } else { Err(self.unexpected(&[symbol])) }
+    }
+
+    fn name(&mut self, what: &'static str) -> Result<Name, Mistake> {
+        let token = self.peek();
+        let text = match &token.kind {
+            TokenKind::Quoted(text) if !text.is_empty() => text.clone(),
+            TokenKind::Word(word) if !RESERVED.contains(&word.as_str()) => word.clone(),
+            TokenKind::Word(word) => {
+                let help = format!("write `{word}` in backticks to use it as a name");
+                return Err(Box::new(self.unexpected(&[what]).help(help)));
+            }
+            _ => return Err(self.unexpected(&[what])),
+        };
+        let place = self.advance().place;
+        Ok(Name { text, place })
+    }
+
+    /// "Found this, expected that" at the next token, with the nearest expected keyword.
+    fn unexpected(&self, expected: &[&str]) -> Mistake {
+        let token = self.peek();
+        let found = match &token.kind {
+            TokenKind::Word(text)
+            | TokenKind::Quoted(text)
+            | TokenKind::Integer(text)
+            | TokenKind::Decimal(text) => {
+                format!("`{text}`")
+            }
+            TokenKind::Text(text) => format!("'{text}'"),
+            TokenKind::Symbol(symbol) => format!("`{symbol}`"),
+            TokenKind::End => "the end of the text".to_owned(),
+        };
+        let is_keyword = |text: &&str| text.bytes().all(|byte| byte.is_ascii_uppercase());
+        let list: Vec<String> =
+            expected
+                .iter()
+                .map(|text| {
+                    if is_keyword(text) || text.len() <= 2 { format!("`{text}`") } else { (*text).to_owned() }
+                })
+                .collect();
+        let mut mistake = Diagnostic::error("sql-syntax", format!("{found} cannot stand here"))
+            .label(format!("expected {}", list.join(", ")))
+            .at(token.place.clone());
+        if let TokenKind::Word(word) = &token.kind
+            && let Some(near) = nearest(word, expected.iter().copied().filter(is_keyword))
+        {
+            mistake = mistake.help(format!("did you mean `{near}`?"));
+        }
+        Box::new(mistake)
+    }
+
+    /// Goes behind the next semicolon.
+    fn skip_statement(&mut self) {
+        self.depth = 0;
+        while !self.at_end() && !self.take_symbol(";") {
+            self.advance();
+        }
+    }
+
+    /// From the start of the token at index `first` to the end of the last one taken.
+    fn place_from(&self, first: usize) -> Place {
+        let start = self.tokens[first.min(self.tokens.len() - 1)].place.start;
+        let last = self.at.saturating_sub(1).max(first.min(self.tokens.len() - 1));
+        start..self.tokens[last].place.end.max(start)
+    }
+}
+
+/// Something of the dialect that is not there yet.
+fn not_yet(what: &str, place: Place, help: &str) -> Mistake {
+    Box::new(
+        Diagnostic::error("sql-unsupported", format!("{what} is not supported yet"))
+            .label("not supported yet")
+            .help(help)
+            .at(place),
+    )
+}

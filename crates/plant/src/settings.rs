@@ -1,0 +1,280 @@
+//! `[log]`, `[kafka]` and `[http]`.
+
+use crate::kafka_names;
+use crate::keys;
+use crate::plant::{Listener, LogSettings};
+use crate::said::under;
+use crate::section::{Mistakes, Said, Section, Value};
+use crate::text::Text;
+use millstream_model::{Diagnostic, nearest};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+const DATA_DIR: &str = "data";
+const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
+const RETENTION: Duration = Duration::from_secs(7 * 86_400);
+const SEGMENT_BYTES: u64 = 128 << 20;
+const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const KAFKA: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9092);
+
+/// Reads `[log]`; all defaults where there is none.
+pub(crate) fn log(value: Option<&Value<'_>>, folder: &Path, out: &mut Mistakes) -> LogSettings {
+    let mut settings = LogSettings {
+        data_dir: folder.join(DATA_DIR),
+        bootstrap_servers: None,
+        kafka: BTreeMap::new(),
+        flush_interval: FLUSH_INTERVAL,
+        retention: RETENTION,
+        retention_bytes: None,
+        segment_bytes: SEGMENT_BYTES,
+    };
+    let Some(mut section) = value.and_then(|value| Section::open(value, &keys::LOG, out)) else {
+        return settings;
+    };
+    if let Some(given) = section.take("data_dir").and_then(|value| value.text(out)) {
+        settings.data_dir = folder.join(given.as_str());
+        check_data_dir(&given, &settings.data_dir, out);
+    }
+    let servers = section.take("bootstrap_servers").and_then(|value| value.text(out));
+    if let Some(servers) = &servers {
+        check_servers(servers, out);
+        settings.bootstrap_servers = Some(servers.as_str().to_owned());
+    }
+    if let Some(value) = section.take("kafka") {
+        settings.kafka = kafka_settings(&value, servers.is_some(), out);
+    }
+    let flush = Duration::ZERO..=Duration::from_secs(10);
+    if let Some(given) = section.take("flush_interval").and_then(|value| value.duration(flush, out)) {
+        settings.flush_interval = given.value;
+    }
+    let ages = Duration::from_secs(60)..=Duration::from_secs(10_000 * 86_400);
+    if let Some(given) = section.take("retention").and_then(|value| value.duration(ages, out)) {
+        settings.retention = given.value;
+    }
+    if let Some(given) = section.take("retention_size").and_then(|value| value.size(1 << 20..=u64::MAX, out))
+    {
+        settings.retention_bytes = Some(given.value);
+    }
+    if let Some(given) = section.take("segment_size").and_then(|value| value.size(1 << 20..=1 << 30, out)) {
+        settings.segment_bytes = given.value;
+    }
+    section.finish(out);
+    settings
+}
+
+/// Whether the folder is there or can be made, as far as can be seen without touching anything.
+fn check_data_dir(given: &Said<Text>, path: &Path, out: &mut Mistakes) {
+    let mistake = |message: String, help: &str| {
+        given.error("data-dir", message).label("expected a folder that can be written to").help(help)
+    };
+    if given.as_str().is_empty() {
+        out.push(mistake("`data_dir` is empty".to_owned(), "for example `\"data\"`"));
+        return;
+    }
+    // The folder itself may have to be made; then its nearest parent that exists must allow that.
+    for (index, ancestor) in path.ancestors().enumerate() {
+        let ancestor = if ancestor.as_os_str().is_empty() { Path::new(".") } else { ancestor };
+        let Ok(metadata) = std::fs::metadata(ancestor) else { continue };
+        if !metadata.is_dir() {
+            let message = format!("`{}` is a file, not a folder", ancestor.display());
+            out.push(mistake(message, "choose another path, or move the file away"));
+        } else if metadata.permissions().readonly() {
+            let what = if index == 0 {
+                "may not be written to"
+            } else {
+                "may not be written to, and holds no such folder"
+            };
+            let message = format!("`{}` {what}", ancestor.display());
+            out.push(mistake(
+                message,
+                "choose another path, or allow the user of this process to write there",
+            ));
+        }
+        return;
+    }
+}
+
+fn check_servers(servers: &Said<Text>, out: &mut Mistakes) {
+    let text = servers.as_str();
+    let mut at = 0;
+    for server in text.split(',') {
+        let range = at..at + server.len();
+        at = range.end + 1;
+        let host_port = server.trim().rsplit_once(':');
+        let message = match host_port {
+            _ if server.trim().is_empty() => "a server is empty".to_owned(),
+            None => format!("`{}` has no port", server.trim()),
+            Some((host, _)) if host.is_empty() || host.contains('/') => format!("`{host}` is no host"),
+            Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) => continue,
+            Some((_, port)) => format!("`{port}` is no port"),
+        };
+        let mistake = Diagnostic::error("bootstrap-servers", message)
+            .label("expected `host:port`, several with commas")
+            .help("for example `\"kafka1:9092,kafka2:9092\"`");
+        out.push(servers.locate(mistake.at(range)));
+    }
+}
+
+/// `[log.kafka]`: librdkafka checks the values, here the names that would not do what was meant.
+fn kafka_settings(value: &Value<'_>, remote: bool, out: &mut Mistakes) -> BTreeMap<String, String> {
+    let entries = value.table("librdkafka's settings by name", out).unwrap_or_default();
+    if !remote && !entries.is_empty() {
+        let idle = value.mistake("no-effect", "`[log.kafka]` has no effect");
+        let idle = Diagnostic { severity: millstream_model::Severity::Warning, ..idle };
+        out.push(
+            idle.label("the log is the embedded one")
+                .help("add `bootstrap_servers = \"host:9092\"` to `[log]`"),
+        );
+    }
+    let mut settings = BTreeMap::new();
+    for entry in entries {
+        setting(&under(&value.key, entry), String::new(), &mut settings, out);
+    }
+    settings
+}
+
+/// One setting; `kafka.security.protocol` without quotes is a table in a table, and means the same.
+fn setting(value: &Value<'_>, prefix: String, settings: &mut BTreeMap<String, String>, out: &mut Mistakes) {
+    let name = prefix + value.name.as_str();
+    if let crate::tree::Kind::Table(entries) = &value.node.kind {
+        for entry in entries {
+            setting(&under(&value.key, entry), format!("{name}."), settings, out);
+        }
+        return;
+    }
+    let text = match &value.node.kind {
+        crate::tree::Kind::Integer(number) => number.to_string(),
+        crate::tree::Kind::Float(number) => number.to_string(),
+        crate::tree::Kind::Bool(value) => value.to_string(),
+        _ => match value.text(out) {
+            Some(text) => text.as_str().to_owned(),
+            None => return,
+        },
+    };
+    let mistake = |severity: millstream_model::Severity, code: &'static str, message: String| {
+        let mut mistake = Diagnostic { severity, ..Diagnostic::error(code, message) }.key(value.key.clone());
+        mistake.span = Some(value.name.span.clone());
+        mistake
+    };
+    if let Some((_, instead)) = kafka_names::OWNED.iter().find(|(owned, _)| *owned == name) {
+        let owned = mistake(
+            millstream_model::Severity::Error,
+            "kafka-setting",
+            format!("`{name}` is set by Millstream"),
+        );
+        out.push(owned.label("expected a setting of the connection").help(*instead));
+    } else if !kafka_names::KNOWN.contains(&&*name)
+        && let Some(right) = nearest(&name, kafka_names::KNOWN.iter().copied())
+    {
+        let unknown = mistake(
+            millstream_model::Severity::Error,
+            "kafka-setting",
+            format!("librdkafka has no setting `{name}`"),
+        );
+        out.push(unknown.label("expected a name of librdkafka's").help(format!("did you mean `{right}`?")));
+    }
+    settings.insert(name, text);
+}
+
+/// Reads `[kafka]`; `None` where there is none.
+pub(crate) fn kafka(value: Option<&Value<'_>>, out: &mut Mistakes) -> Option<Listener> {
+    let section = Section::open(value?, &keys::KAFKA, out)?;
+    listener(section, KAFKA, out)
+}
+
+/// Reads `[http]`; the default where there is none.
+pub(crate) fn http(value: Option<&Value<'_>>, out: &mut Mistakes) -> Option<Listener> {
+    let Some(value) = value else { return Some(Listener { address: HTTP, span: None }) };
+    let section = Section::open(value, &keys::HTTP, out)?;
+    listener(section, HTTP, out)
+}
+
+fn listener(mut section: Section<'_>, default: SocketAddr, out: &mut Mistakes) -> Option<Listener> {
+    let listen = section.take("listen").and_then(|value| value.text(out));
+    let insecure = section.take("insecure").and_then(|value| value.boolean(out));
+    let key = section.key.clone();
+    section.finish(out);
+    let off = listen.as_ref().is_some_and(|listen| key == "http" && listen.as_str() == "off");
+    let Some(listen) = listen else { return Some(Listener { address: default, span: None }) };
+    if off {
+        return None;
+    }
+    let address = address(&listen, out)?;
+    let allowed = insecure.as_ref().is_some_and(|insecure| insecure.value);
+    if !address.value.ip().is_loopback() && !allowed {
+        let message =
+            format!("`{}` can be reached from other machines, without sign-in or encryption", address.value);
+        out.push(
+            listen
+                .error("insecure", message)
+                .label("expected an address of this machine alone, such as `127.0.0.1`")
+                .help(format!(
+                    "listen on `\"127.0.0.1:{}\"`, or add `insecure = true`",
+                    address.value.port()
+                )),
+        );
+    } else if let Some(insecure) = insecure.filter(|i| i.value && address.value.ip().is_loopback()) {
+        let idle = insecure
+            .warning("no-effect", "`insecure` has no effect")
+            .label("only this machine can reach the address");
+        out.push(idle.help("remove it"));
+    }
+    Some(Listener { address: address.value, span: Some(listen.span) })
+}
+
+/// Reads an address to listen on.
+pub(crate) fn address(text: &Said<Text>, out: &mut Mistakes) -> Option<Said<SocketAddr>> {
+    let given = text.as_str();
+    let resolved = match given.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => given.to_owned(),
+    };
+    if let Ok(address) = resolved.parse() {
+        return Some(text.with(address));
+    }
+    let port = given.rsplit(':').next().filter(|port| port.parse::<u16>().is_ok()).unwrap_or("8080");
+    let help = match given.rsplit_once(':') {
+        None if given.parse::<IpAddr>().is_ok() => format!("with its port: `\"{given}:{port}\"`"),
+        Some(("" | "*", _)) => {
+            format!("`\"127.0.0.1:{port}\"` for this machine, `\"0.0.0.0:{port}\"` for all others too")
+        }
+        _ => format!("for example `\"127.0.0.1:{port}\"`"),
+    };
+    let mistake = Diagnostic::error("listen", format!("`{}` is no address to listen on", text.value.shown()))
+        .label("expected an IP address and a port from 0 to 65535")
+        .help(help);
+    out.push(text.locate(mistake));
+    None
+}
+
+/// Two listeners on one port.
+pub(crate) fn check_ports(
+    listeners: &[(&str, SocketAddr, Option<millstream_model::Span>)],
+    out: &mut Mistakes,
+) {
+    for (index, (what, address, span)) in listeners.iter().enumerate() {
+        let clash = listeners.iter().take(index).find(|(_, other, _)| {
+            let everywhere = address.ip().is_unspecified() || other.ip().is_unspecified();
+            other.port() == address.port()
+                && address.port() != 0
+                && (everywhere || other.ip() == address.ip())
+        });
+        let Some((other, _, other_span)) = clash else { continue };
+        let message = format!("{what} and {other} listen on the same port {}", address.port());
+        let next = address.port().checked_add(1).unwrap_or(8081);
+        let mut mistake = Diagnostic::error("port-clash", message)
+            .label("expected a port of its own")
+            .help(format!("for example port `{next}`"));
+        let (place, explains) = match (span, other_span) {
+            (Some(span), other) => (Some(span), other.as_ref()),
+            (None, other) => (other.as_ref(), None),
+        };
+        mistake.span = place.cloned();
+        if let Some(other_place) = explains {
+            mistake = mistake.also(other_place.clone(), format!("{other}"));
+        }
+        out.push(mistake);
+    }
+}

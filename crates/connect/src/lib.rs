@@ -1,14 +1,15 @@
 //! Connectors: what moves records between devices, topics and destinations.
 //!
 //! What it is: the PLC source ([`plc_source`]) that turns scans into records, the guarded PLC sink ([`plc_sink`]) that turns
-//! records into write requests, and the life of connectors and their tasks ([`task`]).
+//! records into write requests, the trail of every write ([`audit`]), and the life of connectors and their tasks ([`task`]).
 //! What it is not: it knows no device protocol and no destination.
 //!
-//! Three types to know: [`plc_source::PlcSource`] (turns every device's scans into records), [`plc_sink::SinkDevice`] (which
-//! topics may ask one device for writes), [`task::TaskHandle`] (one supervised task).
+//! Three types to know: [`plc_source::PlcSource`] (turns every device's scans into records), [`plc_sink::PlcSink`] (hands one
+//! topic's commands to one device's guard), [`task::TaskHandle`] (one supervised task).
 //!
 //! Data enters as scans from `driver::schedule` and as records from the bus, and leaves as records and write requests.
 
+pub mod audit;
 mod back_off;
 pub mod limits;
 mod metrics;

@@ -36,10 +36,21 @@ pub const REFUSED_RAW_BYTES: usize = 1_024;
 /// Age beyond which records are passed over when a sink starts for the very first time and has no committed offset:
 /// commands out of a backlog are never wanted, and a topic may hold years of them.
 pub const FIRST_START_AGE: Duration = Duration::from_mins(1);
-/// How long one hand-over of writes to a device may take, over all its retries, before the sink looks after itself again.
-pub const WRITE_WAIT: Duration = Duration::from_secs(60);
+/// Records at the end of the audit trail that are read at the start to know which commands were handed over already.
+pub const RECENT_INTENTS: i64 = 10_000;
+/// How much longer than its command's age limit a write may take before the sink goes on without its report.
+pub const WRITE_GRACE: Duration = Duration::from_mins(1);
 /// Pause before a write that the device was too busy for is offered again.
 pub const BUSY_PAUSE: Duration = Duration::from_millis(50);
+/// How often a sink commits offsets at most. A restart reads what came since again; the audit trail knows what of it was
+/// written.
+pub const COMMIT_INTERVAL: Duration = Duration::from_millis(250);
+/// A record older than this when it is read means that the sink is behind, and newer commands may follow.
+pub const BEHIND: Duration = Duration::from_millis(250);
+/// How long a sink that is behind reads on before it writes the newest commands that it found.
+pub const CATCH_UP: Duration = Duration::from_secs(2);
+/// How long a sink that is told to stop waits for writes that are under way.
+pub const DRAIN_WAIT: Duration = Duration::from_secs(3);
 /// Records of one remote transaction of a forwarder.
 pub const FORWARD_RECORDS: usize = 4_096;
 /// Bytes of one remote transaction of a forwarder, soft: its memory is this and one poll.

@@ -49,6 +49,9 @@ struct Shared {
 struct Queue {
     waiting: VecDeque<Pending>,
     in_flight: usize,
+    /// Records that were ever pushed, and that are done with. Batches are done with in order.
+    pushed: u64,
+    done: u64,
     closed: bool,
 }
 
@@ -76,7 +79,11 @@ impl Outbox {
     /// Hands a record over. Never waits: the ticket is what is bounded.
     pub(crate) fn push(&self, record: Record, ticket: Option<Box<dyn Ticket>>) {
         self.shared.metrics.pending.add(1);
-        self.shared.queue.lock().waiting.push_back(Pending { record, ticket });
+        {
+            let mut queue = self.shared.queue.lock();
+            queue.pushed += 1;
+            queue.waiting.push_back(Pending { record, ticket });
+        }
         self.shared.filled.notify_one();
     }
 
@@ -92,6 +99,12 @@ impl Outbox {
         }
     }
 
+    /// Whether the log has everything.
+    pub(crate) fn is_empty(&self) -> bool {
+        let queue = self.shared.queue.lock();
+        queue.done == queue.pushed
+    }
+
     /// Why the log does not take records at present.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.shared.trouble.lock().clone()
@@ -99,15 +112,13 @@ impl Outbox {
 
     /// Waits until the log has everything that was pushed before. Cancel-safe.
     pub(crate) async fn flush(&self) {
+        let pushed = self.shared.queue.lock().pushed;
         loop {
             let drained = self.shared.drained.notified();
             tokio::pin!(drained);
             drained.as_mut().enable();
-            {
-                let queue = self.shared.queue.lock();
-                if queue.waiting.is_empty() && queue.in_flight == 0 {
-                    return;
-                }
+            if self.shared.queue.lock().done >= pushed {
+                return;
             }
             drained.await;
         }
@@ -175,7 +186,10 @@ impl Sender {
                     }
                 }
             }
-            self.shared.queue.lock().in_flight = 0;
+            {
+                let mut queue = self.shared.queue.lock();
+                queue.done += std::mem::take(&mut queue.in_flight) as u64;
+            }
             self.shared.drained.notify_waiters();
         }
     }

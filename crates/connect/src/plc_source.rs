@@ -18,7 +18,7 @@ use bytes::Bytes;
 use group::{GroupState, Missed};
 use millstream_bus::{Bus, Record, TopicSpec};
 use millstream_driver::schedule::{DeviceState, Scan, ScanObserver, StateChange};
-use millstream_format::json::{write_int, write_string};
+use millstream_format::json::ObjectWriter;
 use millstream_model::{AssetPath, Clock, TagType};
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
@@ -281,19 +281,15 @@ impl ScanObserver for PlcSource {
 
 /// `{"device":"press1","asset":"…","state":"offline","since_ms":1732170000123,"cause":"…"}`
 fn state_value(change: &StateChange, asset: Option<&AssetPath>) -> Vec<u8> {
-    let mut out = b"{\"device\":".to_vec();
-    write_string(&mut out, &change.device);
+    let mut out = Vec::new();
+    let mut object = ObjectWriter::new(&mut out);
+    object.text("device", &change.device);
     if let Some(asset) = asset {
-        out.extend_from_slice(b",\"asset\":");
-        write_string(&mut out, asset.as_str());
+        object.text("asset", asset.as_str());
     }
-    out.extend_from_slice(b",\"state\":");
-    write_string(&mut out, state_name(change.state));
-    out.extend_from_slice(b",\"since_ms\":");
-    write_int(&mut out, change.at.as_millis());
-    out.extend_from_slice(b",\"cause\":");
-    write_string(&mut out, &change.cause);
-    out.push(b'}');
+    object.text("state", state_name(change.state));
+    object.int("since_ms", change.at.as_millis()).text("cause", &change.cause);
+    object.finish();
     out
 }
 

@@ -176,13 +176,12 @@ async fn watch_over<T: Task>(
         state.send_replace(TaskState::Running);
         let mut run = task.take().unwrap_or_else(&mut build);
         let error = match run_once(&mut run, &context, &mut back_off).await {
-            Ok(()) => break,
+            Ok(()) | Err(Ended::CutOff) => break,
             Err(Ended::Error(error)) => {
                 task = Some(run);
                 error
             }
             Err(Ended::Panic(message)) => TaskError::retriable(message),
-            Err(Ended::CutOff) => break,
         };
         if !pause(error, &context, &state, &restart, &mut back_off).await {
             break;

@@ -57,7 +57,7 @@ async fn trouble_is_retried_with_growing_pauses_and_new_trouble_starts_with_shor
     handle.stop().await;
 
     let (handle, starts) = start(|_| Step::Fail(TaskError::retriable("the broker is away")));
-    sleep(Duration::from_secs(3_600)).await;
+    sleep(Duration::from_hours(1)).await;
     let attempts = starts.load(Ordering::Relaxed);
     assert!((120..=260).contains(&attempts), "{attempts} attempts in an hour");
     assert_eq!(handle.state(), TaskState::Waiting { cause: "the broker is away".to_owned() });
@@ -70,7 +70,7 @@ async fn a_fatal_error_is_told_and_waits_for_a_person() {
         0 => Step::Fail(TaskError::Fatal("wrong password".to_owned())),
         _ => Step::UntilStopped,
     });
-    sleep(Duration::from_secs(86_400)).await;
+    sleep(Duration::from_hours(24)).await;
     assert_eq!(handle.state(), TaskState::Failed { cause: "wrong password".to_owned() });
     assert_eq!((starts.load(Ordering::Relaxed), handle.metrics().state.get()), (1, -1));
     handle.restart();

@@ -141,6 +141,74 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// Appends one object, member by member. Call [`ObjectWriter::finish`] at its end.
+#[derive(Debug)]
+pub struct ObjectWriter<'a> {
+    out: &'a mut Vec<u8>,
+    is_empty: bool,
+}
+
+impl<'a> ObjectWriter<'a> {
+    /// Begins an object at the end of `out`.
+    pub fn new(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, is_empty: true }
+    }
+
+    fn name(&mut self, name: &str) -> &mut Vec<u8> {
+        if !self.is_empty {
+            self.out.push(b',');
+        }
+        self.is_empty = false;
+        write_string(self.out, name);
+        self.out.push(b':');
+        self.out
+    }
+
+    /// A text.
+    pub fn text(&mut self, name: &str, text: &str) -> &mut Self {
+        write_string(self.name(name), text);
+        self
+    }
+
+    /// A whole number.
+    pub fn int(&mut self, name: &str, number: i64) -> &mut Self {
+        write_int(self.name(name), number);
+        self
+    }
+
+    /// A truth value.
+    pub fn bool(&mut self, name: &str, truth: bool) -> &mut Self {
+        write_value(self.name(name), &Value::Bool(truth));
+        self
+    }
+
+    /// A machine's value; `null` where there is none.
+    pub fn value(&mut self, name: &str, value: Option<&Value>) -> &mut Self {
+        let out = self.name(name);
+        match value {
+            Some(value) => {
+                write_value(out, value);
+            }
+            None => out.extend_from_slice(b"null"),
+        }
+        self
+    }
+
+    /// An inner object, written by `members`.
+    pub fn object(&mut self, name: &str, members: impl FnOnce(&mut ObjectWriter<'_>)) -> &mut Self {
+        let mut inner = ObjectWriter::new(self.name(name));
+        members(&mut inner);
+        inner.finish();
+        self
+    }
+
+    /// Ends the object.
+    pub fn finish(self) {
+        self.out.push(b'}');
+    }
+}
+
 /// Appends `bytes` in base64 (RFC 4648, section 4), as Connect's `JsonConverter` and ksqlDB write them.
 fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -188,6 +256,19 @@ mod tests {
         ] {
             assert_eq!(written(&value), text, "{value:?}");
         }
+    }
+
+    #[test]
+    fn objects_are_written_member_by_member() {
+        let mut out = Vec::new();
+        let mut object = ObjectWriter::new(&mut out);
+        object.text("a", "x\"").int("b", -1).bool("c", true).value("d", None);
+        object.object("e", |inner| {
+            inner.value("f", Some(&Value::Real(0.5)));
+        });
+        object.object("g", |_| {});
+        object.finish();
+        assert_eq!(out, br#"{"a":"x\"","b":-1,"c":true,"d":null,"e":{"f":0.5},"g":{}}"#);
     }
 
     #[test]

@@ -8,7 +8,6 @@ use millstream_format::plc4x::Plc4xEncoder;
 use millstream_format::row::{BAD, RowEncoder};
 use millstream_format::tag;
 use millstream_model::{Cell, Row};
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -177,13 +176,13 @@ impl GroupState {
             Encoder::Tag { keys } => {
                 let changed = |index: usize| changed.is_none_or(|changed| changed[index]);
                 let indices = (0..keys.len()).filter(|index| changed(*index));
-                indices.map(|index| tag_record(&keys[index], row, &cell(index))).collect()
+                indices.map(|index| tag_record(&keys[index], row, cell(index).as_ref())).collect()
             }
         }
     }
 }
 
-fn tag_record(key: &Bytes, row: &Row, cell: &Cow<'_, Cell>) -> Record {
+fn tag_record(key: &Bytes, row: &Row, cell: &Cell) -> Record {
     let mut value = Vec::with_capacity(64);
     tag::encode(&mut value, row.read_at, cell);
     let mut record = Record::new(Some(key.clone()), Some(value.into()), row.read_at);

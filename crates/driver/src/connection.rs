@@ -39,7 +39,8 @@ impl Target {
         table: &'static [OptionSpec],
     ) -> Result<Self, Vec<Diagnostic>> {
         let given = connection.options.iter().map(|(name, value, range)| (&**name, &**value, range.clone()));
-        Options::check(table, given).map(|options| Self { connection: connection.clone(), options })
+        let options = Options::check(table, given)?;
+        Ok(Self { connection, options })
     }
 }
 
@@ -127,15 +128,12 @@ fn decode(text: &str) -> String {
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         let hex = text.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (byte, hex) {
-            (b'%', Some(decoded)) => {
-                out.push(decoded);
-                at += 3;
-            }
-            _ => {
-                out.push(*byte);
-                at += 1;
-            }
+        if let (b'%', Some(decoded)) = (byte, hex) {
+            out.push(decoded);
+            at += 3;
+        } else {
+            out.push(*byte);
+            at += 1;
         }
     }
     String::from_utf8(out).unwrap_or_else(|_| text.to_owned())

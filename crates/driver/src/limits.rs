@@ -27,9 +27,9 @@ pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long one attempt to connect may take where nothing else is said.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one scan may take before its session counts as hung. The session's own time-outs come first.
-pub const SCAN_TIMEOUT: Duration = Duration::from_secs(60);
+pub const SCAN_TIMEOUT: Duration = Duration::from_mins(1);
 /// Longest pause between attempts to connect to a device that refuses us.
-pub const REFUSED_BACK_OFF: Duration = Duration::from_secs(60);
+pub const REFUSED_BACK_OFF: Duration = Duration::from_mins(1);
 /// First attempts to connect of all devices are spread over one millisecond per device, at most this.
 pub const START_SPREAD_MAX: Duration = Duration::from_secs(1);
 /// How long devices may take to finish what they do when the scheduler stops.
@@ -50,3 +50,10 @@ pub const WORLD_TICK: Duration = Duration::from_millis(20);
 pub const WORLD_TICKS_AT_ONCE: u64 = 10_000;
 /// Signals that may follow one another in a row at one instant.
 pub const WORLD_FOLLOW_DEPTH: usize = 16;
+
+/// Answers this much slower than usual make the scans of a device rarer.
+pub const SLOW_FACTOR: f64 = 4.0;
+/// Answers faster than this are never slow.
+pub const SLOW_FLOOR: Duration = Duration::from_millis(50);
+/// How often the interval of a slow device is doubled at most.
+pub const SLOW_LEVEL_MAX: u32 = 3;

@@ -1,13 +1,27 @@
 //! The scan scheduler: when each device is read, what happens when it cannot be, and how writes get in between.
 
+mod back_off;
+mod beat;
+mod catch;
+mod device;
+mod group;
+mod handle;
+mod metrics;
 mod pace;
+mod queue;
+mod scheduler;
+mod slow_down;
+mod write;
 
+pub use handle::DeviceHandle;
+pub use metrics::DeviceMetrics;
 pub use pace::Pace;
+pub use scheduler::{NameTaken, Scheduler};
+pub use write::write_once;
 
 use crate::guard::{WriteRequest, WriteRule};
-use crate::{Driver, GroupIndex, SessionCounters, TagSpec, Target};
+use crate::{Driver, GroupIndex, TagSpec, Target, limits};
 use async_trait::async_trait;
-use millstream_model::metric::{Counter, Gauge, Histogram};
 use millstream_model::{Row, Timestamp, Value};
 use std::fmt;
 use std::sync::Arc;
@@ -50,6 +64,19 @@ pub struct GovernorConfig {
     pub requests_per_second_max: Option<f64>,
     /// How long one attempt to connect may take.
     pub connect_timeout: Duration,
+    /// How long one scan may take before its session counts as hung; the session's own time-outs come first.
+    pub scan_timeout: Duration,
+}
+
+impl Default for GovernorConfig {
+    fn default() -> Self {
+        Self {
+            in_flight_max: limits::IN_FLIGHT,
+            requests_per_second_max: None,
+            connect_timeout: limits::CONNECT_TIMEOUT,
+            scan_timeout: limits::SCAN_TIMEOUT,
+        }
+    }
 }
 
 impl fmt::Debug for DeviceConfig {
@@ -72,6 +99,17 @@ pub enum DeviceState {
     Offline,
     /// Reached, but it refuses us; the next attempt comes slowly.
     Refused,
+}
+
+/// Where a device stands now, for those that watch it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceStatus {
+    /// The state.
+    pub state: DeviceState,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, in words: the latest cause while it is away; empty while it is online.
+    pub cause: String,
 }
 
 /// One device changed its state.
@@ -145,7 +183,7 @@ pub enum Verdict {
         found: Value,
     },
     /// The guard said no: a stable code (`not-allowed`, `out-of-range`, `step`, `too-soon`, `too-old`, `wrong-type`,
-    /// `superseded`, `offline`, `busy`, `latched`, `duplicate`) and words.
+    /// `superseded`, `offline`, `busy`, `latched`, `duplicate`, `audit`; see [`crate::guard::code`]) and words.
     Refused {
         /// The code.
         code: &'static str,
@@ -162,27 +200,4 @@ pub enum Verdict {
         /// The words.
         message: String,
     },
-}
-
-/// What the scheduler counts for one device.
-#[derive(Debug, Default)]
-pub struct DeviceMetrics {
-    /// Counted by the session.
-    pub session: Arc<SessionCounters>,
-    /// Scans that were finished.
-    pub scans: Counter,
-    /// Scans that were skipped.
-    pub overruns: Counter,
-    /// Cells that were bad.
-    pub bad_cells: Counter,
-    /// Connections that were lost or could not be made.
-    pub connection_errors: Counter,
-    /// Writes that were done.
-    pub writes: Counter,
-    /// Writes that were refused or failed.
-    pub writes_refused: Counter,
-    /// 1 while online.
-    pub online: Gauge,
-    /// Time of one scan from first request to last answer.
-    pub scan_time: Histogram,
 }

@@ -294,13 +294,7 @@ pub(super) fn number(value: &Value) -> f64 {
 }
 
 fn literal(text: &str) -> Value {
-    if let Ok(value) = text.parse() {
-        Value::Bool(value)
-    } else if let Ok(value) = text.parse() {
-        Value::Int(value)
-    } else if let Ok(value) = text.parse() {
-        Value::LReal(value)
-    } else {
-        Value::Text(text.into())
-    }
+    let bool = text.parse().map(Value::Bool);
+    let number = bool.or_else(|_| text.parse().map(Value::Int)).or_else(|_| text.parse().map(Value::LReal));
+    number.unwrap_or_else(|_: std::num::ParseFloatError| Value::Text(text.into()))
 }

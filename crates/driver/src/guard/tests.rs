@@ -1,0 +1,1 @@
+//! What the guard lets through and what it refuses.

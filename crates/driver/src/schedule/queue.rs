@@ -1,0 +1,106 @@
+//! Writes that wait for a device: the newest of each tag, and no more than [`limits::WRITE_QUEUE`] of them.
+
+use super::WriteReport;
+use crate::guard::Candidate;
+use crate::limits;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+/// Writes on their way to the device's task.
+#[derive(Debug, Default)]
+pub(super) struct WriteQueue {
+    state: Mutex<State>,
+    filled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<Waiting>,
+    closed: bool,
+}
+
+/// One write that waits, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) candidate: Candidate,
+    pub(super) reply: oneshot::Sender<WriteReport>,
+}
+
+/// What became of a push.
+#[derive(Debug)]
+pub(super) enum Pushed {
+    /// It waits; an older write of the same tag was pushed out.
+    Queued { report: oneshot::Receiver<WriteReport>, superseded: Option<Waiting> },
+    /// There is no room.
+    Full(Candidate),
+    /// The device is gone.
+    Closed(Candidate),
+}
+
+impl WriteQueue {
+    pub(super) fn push(&self, candidate: Candidate) -> Pushed {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Pushed::Closed(candidate);
+        }
+        let tag = &candidate.request().tag;
+        let older = state.waiting.iter().position(|waiting| waiting.candidate.request().tag == *tag);
+        if older.is_none() && state.waiting.len() >= limits::WRITE_QUEUE {
+            return Pushed::Full(candidate);
+        }
+        let superseded = older.map(|index| state.waiting.remove(index));
+        let (reply, report) = oneshot::channel();
+        state.waiting.push(Waiting { candidate, reply });
+        drop(state);
+        self.filled.notify_one();
+        Pushed::Queued { report, superseded }
+    }
+
+    /// Puts back what could not be written because the device was lost, behind nothing: a newer write of the tag wins.
+    /// Gives back those that were superseded meanwhile.
+    pub(super) fn put_back(&self, waiting: Vec<Waiting>) -> Vec<Waiting> {
+        let mut state = self.state.lock();
+        let (mut kept, mut superseded) = (Vec::new(), Vec::new());
+        for older in waiting {
+            let tag = &older.candidate.request().tag;
+            let newer = state.waiting.iter().any(|newer| newer.candidate.request().tag == *tag);
+            if newer { superseded.push(older) } else { kept.push(older) }
+        }
+        kept.append(&mut state.waiting);
+        state.waiting = kept;
+        superseded
+    }
+
+    /// Everything that waits, in order.
+    pub(super) fn take(&self) -> Vec<Waiting> {
+        std::mem::take(&mut self.state.lock().waiting)
+    }
+
+    /// Takes out what `gone` says.
+    pub(super) fn take_if(&self, gone: impl FnMut(&mut Waiting) -> bool) -> Vec<Waiting> {
+        self.state.lock().waiting.extract_if(.., gone).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.state.lock().waiting.is_empty()
+    }
+
+    /// Waits for the next push, or returns at once where one has not been noticed yet. Cancel-safe.
+    pub(super) async fn pushed(&self) {
+        self.filled.notified().await;
+    }
+
+    /// Waits until there is something. Cancel-safe.
+    pub(super) async fn filled(&self) {
+        while self.is_empty() {
+            self.filled.notified().await;
+        }
+    }
+
+    /// Lets nothing in any more and gives what waits.
+    pub(super) fn close(&self) -> Vec<Waiting> {
+        let mut state = self.state.lock();
+        state.closed = true;
+        std::mem::take(&mut state.waiting)
+    }
+}

@@ -26,6 +26,7 @@ use millstream_driver::{PlanSummary, PlannedRequest, TagProblem, TagSpec};
 use millstream_model::{Diagnostic, TagType};
 use std::collections::BTreeMap;
 
+pub(crate) use request::file_range;
 pub use request::{ReadRequest, Slot};
 
 /// The most that one request reads.

@@ -58,7 +58,7 @@ impl Span {
 struct Hole {
     retry_at: Instant,
     pause: Duration,
-    learnt: u64,
+    learnt_at: Instant,
 }
 
 /// What a device refused. A request that contains a refused span whole would be refused again, so no plan has one.
@@ -103,7 +103,7 @@ impl Refused {
         }
         self.version = self.version.wrapping_add(1);
         if self.holes.len() >= HOLES {
-            let oldest = self.holes.iter().min_by_key(|(_, hole)| hole.learnt).map(|(key, _)| *key);
+            let oldest = self.holes.iter().min_by_key(|(_, hole)| hole.learnt_at).map(|(key, _)| *key);
             oldest.and_then(|key| self.holes.remove(&key));
         }
         // What is now known to be wider than the cause would only bar good plans.
@@ -111,7 +111,7 @@ impl Refused {
         for known in wider {
             self.holes.remove(&(place, known));
         }
-        let hole = Hole { retry_at: after(now, HOLE_RETRY_MIN), pause: HOLE_RETRY_MIN, learnt: self.version };
+        let hole = Hole { retry_at: after(now, HOLE_RETRY_MIN), pause: HOLE_RETRY_MIN, learnt_at: now };
         self.holes.insert((place, span), hole);
     }
 
@@ -135,7 +135,13 @@ impl Refused {
     /// It was asked for again: and refused again, or not.
     pub fn retried(&mut self, now: Instant, place: Place, span: Span, refused: bool) {
         if !refused {
-            self.holes.remove(&(place, span));
+            let learnt_at = self.holes.remove(&(place, span)).map_or(now, |hole| hole.learnt_at);
+            // What was refused in the same minute went with it, as when a device loses its program, and is back with it.
+            let together = |hole: &Hole| {
+                let (early, late) = (hole.learnt_at.min(learnt_at), hole.learnt_at.max(learnt_at));
+                late.saturating_duration_since(early) < HOLE_RETRY_MIN
+            };
+            self.holes.retain(|(other, _), hole| *other != place || !together(hole));
             self.version = self.version.wrapping_add(1);
         } else if let Some(hole) = self.holes.get_mut(&(place, span)) {
             hole.pause = hole.pause.saturating_mul(2).min(HOLE_RETRY_MAX);

@@ -271,16 +271,7 @@ impl Encoding {
 
     /// For bits of one register that share it with others: what to change. `None` where whole registers are written.
     pub fn mask(&self, value: &Value) -> Result<Option<Mask>, ValueError> {
-        let in_one_register = !self.is_bits
-            && self.data_type == DataType::Bool
-            && match (self.bit, self.count) {
-                (None, None) => false,
-                (bit, count) => {
-                    let end = u32::from(bit.unwrap_or(0)).saturating_add(count.unwrap_or(1).into());
-                    end <= 16 && count.unwrap_or(1) < 16
-                }
-            };
-        if !in_one_register {
+        if !self.fits_mask() {
             return Ok(None);
         }
         let (mut changed, mut set) = (0_u16, 0_u16);
@@ -300,6 +291,19 @@ impl Encoding {
             u16::from_be_bytes(bytes)
         };
         Ok(Some(Mask { and: wire(!changed), or: wire(set) }))
+    }
+
+    /// Whether it is some bits of one register.
+    pub fn fits_mask(&self) -> bool {
+        !self.is_bits
+            && self.data_type == DataType::Bool
+            && match (self.bit, self.count) {
+                (None, None) => false,
+                (bit, count) => {
+                    let end = u32::from(bit.unwrap_or(0)).saturating_add(count.unwrap_or(1).into());
+                    end <= 16 && count.unwrap_or(1) < 16
+                }
+            }
     }
 
     /// Whether writing it as whole registers would overwrite bits that are not its own.

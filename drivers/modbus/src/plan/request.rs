@@ -55,6 +55,11 @@ impl ReadRequest {
         Self::with_slots(place, ranges, slots)
     }
 
+    /// A request for one tag, which is the first of its tags.
+    pub fn single(tag: &Tag) -> Self {
+        Self::new(tag.place, &[0], std::slice::from_ref(tag))
+    }
+
     /// A request for a span alone, to see whether it is still refused.
     pub fn probe(place: Place, span: Span) -> Self {
         let mut ranges = Vec::new();

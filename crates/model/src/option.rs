@@ -65,7 +65,7 @@ impl Options {
                     .at(range);
                 mistakes.push(match nearest(name, table.iter().map(|spec| spec.name)) {
                     Some(name) => mistake.help(format!("did you mean `{name}`?")),
-                    None => mistake,
+                    None => mistake.help("remove it"),
                 });
                 continue;
             };
@@ -73,7 +73,7 @@ impl Options {
                 let mistake =
                     Diagnostic::error("option-value", format!("`{value}` is no value for `{name}`"))
                         .at(range);
-                mistakes.push(mistake.label(format!("expected {expected}")));
+                mistakes.push(mistake.label(format!("expected {expected}")).help(spec.remedy(value)));
             } else if values.insert(spec.name, value.to_owned()).is_some() {
                 mistakes.push(
                     Diagnostic::error("duplicate-option", format!("`{name}` is given twice"))
@@ -123,6 +123,22 @@ fn names(table: &[OptionSpec]) -> String {
 
 fn millis(text: &str) -> Option<Duration> {
     text.parse().ok().map(Duration::from_millis).or_else(|| parse_duration(text).ok())
+}
+
+impl OptionSpec {
+    /// The next right thing to type in place of `value`.
+    fn remedy(&self, value: &str) -> String {
+        match self.kind {
+            OptionKind::OneOf(words) => match nearest(value, words.iter().copied()) {
+                Some(word) => format!("did you mean `{word}`?"),
+                None => format!("for example `{}`", words.first().unwrap_or(&"")),
+            },
+            _ if self.default.is_empty() => {
+                format!("leave `{}` out, or give {}", self.name, self.kind.expected())
+            }
+            _ => format!("the default is `{}`", self.default),
+        }
+    }
 }
 
 impl OptionKind {

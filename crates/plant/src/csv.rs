@@ -17,6 +17,8 @@ pub(crate) struct Table {
     pub(crate) rows: Vec<Vec<Text>>,
     /// Where the header stands.
     pub(crate) span: Span,
+    /// Whether nothing was wrong with it.
+    pub(crate) intact: bool,
 }
 
 impl Table {
@@ -28,6 +30,7 @@ impl Table {
 
 /// Reads a table. Rows of another length than the header's are mistakes and left out; empty lines are skipped.
 pub(crate) fn parse(file: &Arc<str>, text: &str, out: &mut Mistakes) -> Option<Table> {
+    let before = out.errors();
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let separator = [',', ';', '\t'].into_iter().max_by_key(|c| (first.matches(*c).count(), *c == ','))?;
     let mut rows = Rows { file, text, separator, at: 0 };
@@ -39,7 +42,7 @@ pub(crate) fn parse(file: &Arc<str>, text: &str, out: &mut Mistakes) -> Option<T
         out.push(empty);
         return None;
     };
-    let mut table = Table { span: whole(&header), header, rows: Vec::new() };
+    let mut table = Table { span: whole(&header), header, rows: Vec::new(), intact: true };
     check_header(&table.header, out);
     while let Some(row) = rows.next_row(out) {
         if row.len() != table.header.len() {
@@ -62,6 +65,7 @@ pub(crate) fn parse(file: &Arc<str>, text: &str, out: &mut Mistakes) -> Option<T
         }
         table.rows.push(row);
     }
+    table.intact = out.errors() == before;
     Some(table)
 }
 
@@ -198,7 +202,7 @@ mod tests {
         fn any_text_is_a_table_or_mistakes(text in "[ab\",;\t\r\n ä]{0,60}") {
             let mut out = Mistakes::default();
             let table = parse(&"t.csv".into(), &text, &mut out);
-            for diagnostic in out.into_list().0 {
+            for diagnostic in out.into_parts().0 {
                 let range = diagnostic.span.unwrap().range;
                 prop_assert!(text.get(range).is_some());
             }

@@ -51,7 +51,7 @@ pub(crate) struct BuiltTag {
 /// Checks a device and builds it.
 pub(crate) fn build(said: &SaidDevice, registry: &Registry, out: &mut Mistakes) -> Built {
     let before = out.errors();
-    name::check(&said.name, "a device", out);
+    name::check(&said.name, &said.key, "a device", out);
     let name: Arc<str> = said.name.as_str().into();
     let asset = asset(said, out);
     let reached = said.connection.as_ref().and_then(|connection| reach(connection, registry, out));
@@ -174,7 +174,7 @@ fn reach(
 
 fn check_group_names(said: &SaidDevice, out: &mut Mistakes) {
     for group in &said.groups {
-        name::check(&group.name, "a scan group", out);
+        name::check(&group.name, &group.key, "a scan group", out);
     }
 }
 

@@ -35,15 +35,16 @@ fn one(
     loader: &mut Loader,
     out: &mut Mistakes,
 ) -> Vec<SaidDevice> {
+    let before = out.errors();
     let Some(mut section) = Section::open(from, &keys::IMPORT, out) else { return Vec::new() };
-    let template = section.require("template", out).and_then(|value| value.text(out));
-    let csv = section.require("csv", out).and_then(|value| value.text(out));
+    let template = section.require("template").and_then(|value| value.text(out));
+    let csv = section.require("csv").and_then(|value| value.text(out));
     section.finish(out);
     let template = template.and_then(|name| find(&name, templates, used, out));
     let (Some(template), Some(csv)) = (template, csv) else { return Vec::new() };
     let Some(table) = loader.table(&csv, out) else { return Vec::new() };
     let Some(device) = list::need(&table, "device", out) else { return Vec::new() };
-    if table.rows.is_empty() {
+    if table.rows.is_empty() && table.intact {
         let empty = csv.warning("no-devices", format!("`{}` has no rows", csv.as_str()));
         out.push(
             empty.label("no device is made").help("write one device per line below the names of the columns"),
@@ -55,6 +56,11 @@ fn one(
     let mut made = Vec::new();
     for row in table.rows.iter().take(limits::DEVICES) {
         let Some(cell) = row.get(device) else { continue };
+        if cell.as_str().is_empty() {
+            let nameless = Diagnostic::error("name", "the device has no name").label("expected a name");
+            out.push(cell.locate(nameless.help("for example `press1`")));
+            continue;
+        }
         let filled = template::fill(&template.value, &table, row, &mut columns, out);
         let value = Value { node: &filled, name: cell, key: key.clone() };
         let mut lists = |path: &Said<Text>, out: &mut Mistakes| list::tags(path, loader, out);
@@ -64,7 +70,12 @@ fn one(
         }
     }
     for (index, column) in table.header.iter().enumerate() {
-        if !columns.contains(&index) && !table.rows.is_empty() && !column.as_str().is_empty() {
+        // A placeholder that is misspelt leaves its column over, too.
+        if out.errors() == before
+            && !columns.contains(&index)
+            && !table.rows.is_empty()
+            && !column.as_str().is_empty()
+        {
             let idle = Diagnostic::warning(
                 "unused-column",
                 format!("no placeholder is called `{{{}}}`", column.as_str()),

@@ -344,7 +344,7 @@ pub(crate) const TAG: TableSpec = TableSpec {
 /// `[devices.X.writes]`.
 pub(crate) const WRITES: TableSpec = TableSpec {
     path: "devices.X.writes",
-    title: "a device's writes",
+    title: "a table of writes",
     keys: &[
         key(
             "topic",
@@ -357,7 +357,7 @@ pub(crate) const WRITES: TableSpec = TableSpec {
             "tags",
             "table of tags",
             "",
-            "[devices.press1.writes.tags.setpoint]",
+            "tags.setpoint = { address = \"holding-register:21:REAL\", min = 20, max = 90 }",
             "What may be written, each under its name. Must be given.",
         ),
     ],
@@ -438,7 +438,7 @@ pub(crate) const WRITE: TableSpec = TableSpec {
 /// `[devices.X.simulate]`.
 pub(crate) const SIMULATE: TableSpec = TableSpec {
     path: "devices.X.simulate",
-    title: "a device's simulation",
+    title: "a simulation",
     keys: &[
         key(
             "listen",

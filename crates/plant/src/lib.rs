@@ -17,7 +17,7 @@ mod diff;
 mod import;
 mod kafka_names;
 mod keys;
-mod limits;
+pub mod limits;
 mod list;
 mod load;
 mod name;

@@ -16,7 +16,7 @@ pub(crate) fn tags(named: &Said<Text>, loader: &mut Loader, out: &mut Mistakes) 
     let (Some(name), Some(address)) = (need(&table, "name", out), need(&table, "address", out)) else {
         return Vec::new();
     };
-    if table.rows.is_empty() {
+    if table.rows.is_empty() && table.intact {
         let empty = named.error("no-tags", format!("`{}` has no rows", named.as_str()));
         out.push(
             empty

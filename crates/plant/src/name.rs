@@ -6,7 +6,7 @@ use crate::text::Text;
 use millstream_model::Diagnostic;
 
 /// Checks the name of a device, a scan group or a template.
-pub(crate) fn check(name: &Text, what: &str, out: &mut Mistakes) -> bool {
+pub(crate) fn check(name: &Text, key: &str, what: &str, out: &mut Mistakes) -> bool {
     let text = name.as_str();
     let wrong = text.char_indices().find(|(_, c)| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')));
     let mistake = |message: String| {
@@ -25,7 +25,7 @@ pub(crate) fn check(name: &Text, what: &str, out: &mut Mistakes) -> bool {
     } else {
         return true;
     };
-    out.push(name.locate(mistake.key(text)));
+    out.push(name.locate(mistake.key(key)));
     false
 }
 

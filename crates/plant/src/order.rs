@@ -1,13 +1,25 @@
 //! The last step: what is said twice or follows from something else goes, the rest is sorted by place.
 
 use crate::section::Mistakes;
-use millstream_model::{Diagnostic, Span};
+use millstream_model::{Diagnostic, Severity, Span};
 
-/// Everything that was found, sorted by file and place, without what only follows from a file that is no TOML.
-pub(crate) fn finish(found: Mistakes, syntax: &[Span]) -> Vec<Diagnostic> {
-    let (mut list, dropped) = found.into_list();
-    list.retain(|diagnostic| {
-        diagnostic.code == "toml" || !diagnostic.span.iter().any(|span| follows(span, syntax))
+/// Mistakes that others follow from.
+const ROOTS: &[&str] = &["toml", "secret", "missing-secret", "placeholder", "unreadable-file"];
+
+/// Everything that was found, sorted by file and place, without what only follows from something else.
+pub(crate) fn finish(found: Mistakes) -> Vec<Diagnostic> {
+    let (mut list, dropped, roots) = found.into_parts();
+    list.retain(|mistake| {
+        ROOTS.contains(&mistake.code) || !mistake.span.iter().any(|span| follows(span, &roots))
+    });
+    let wrong: Vec<String> =
+        list.iter().filter(|m| m.severity == Severity::Error).filter_map(|m| m.key.clone()).collect();
+    // A table that has an error inside may well be idle or without limits: mend the error first.
+    list.retain(|mistake| match (&mistake.key, mistake.severity) {
+        (Some(key), Severity::Warning) => {
+            !wrong.iter().any(|wrong| wrong.strip_prefix(&**key).is_some_and(|rest| rest.starts_with('.')))
+        }
+        _ => true,
     });
     list.sort_by(|a, b| place(a).cmp(&place(b)));
     if dropped > 0
@@ -24,9 +36,9 @@ pub(crate) fn finish(found: Mistakes, syntax: &[Span]) -> Vec<Diagnostic> {
     list
 }
 
-/// Whether a place touches one that is no TOML.
-fn follows(span: &Span, syntax: &[Span]) -> bool {
-    syntax.iter().any(|other| {
+/// Whether a place touches a root.
+fn follows(span: &Span, roots: &[Span]) -> bool {
+    roots.iter().any(|other| {
         other.file == span.file && span.range.start <= other.range.end && other.range.start <= span.range.end
     })
 }

@@ -18,7 +18,7 @@ use crate::source::{list as list_files, start_of};
 use crate::stream::{self, Columns};
 use crate::tree::{self, Entry, Kind, Node};
 use crate::{Mistakes, Sources, order};
-use millstream_model::{Diagnostic, Severity, Span};
+use millstream_model::{Diagnostic, Severity};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,12 +33,12 @@ pub fn read(path: &Path, registry: &Registry) -> Result<(Plant, Vec<Diagnostic>)
         registry,
         loader: Loader::new(folder.clone()),
         out: Found::default(),
-        syntax: Vec::new(),
+        understood: true,
         whole: path.is_dir(),
     };
     let plant = reading.plant(path, folder);
-    let Reading { loader, out, syntax, .. } = reading;
-    let diagnostics = order::finish(out, &syntax);
+    let Reading { loader, out, .. } = reading;
+    let diagnostics = order::finish(out);
     match plant {
         Some(plant) if diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Warning) => {
             Ok((Plant { sources: loader.sources, ..plant }, diagnostics))
@@ -51,8 +51,8 @@ struct Reading<'r> {
     registry: &'r Registry,
     loader: Loader,
     out: Found,
-    /// Where files are no TOML: what else is found there follows from it.
-    syntax: Vec<Span>,
+    /// Whether every file was TOML.
+    understood: bool,
     /// Whether the plant is a folder.
     whole: bool,
 }
@@ -85,14 +85,24 @@ impl Reading<'_> {
             said.iter().map(|said| device::build(said, self.registry, &mut self.out)).collect();
         self.check_devices(&said, &built);
         let mut listeners = Vec::new();
-        listeners.extend(kafka.as_ref().map(|l| ("the Kafka listener", l.address, l.span.clone())));
-        listeners.extend(http.as_ref().map(|l| ("the HTTP listener", l.address, l.span.clone())));
+        listeners.extend(
+            kafka
+                .as_ref()
+                .map(|l| ("the Kafka listener", "kafka.listen".to_owned(), l.address, l.span.clone())),
+        );
+        listeners.extend(
+            http.as_ref().map(|l| ("the HTTP listener", "http.listen".to_owned(), l.address, l.span.clone())),
+        );
+        listeners.extend(said.iter().filter_map(|said| {
+            let listen = said.simulate.as_ref()?.listen.as_ref()?;
+            Some(("the simulator", listen.key.clone(), listen.value, Some(listen.span.clone())))
+        }));
         settings::check_ports(&listeners, &mut self.out);
         let streams: Vec<Columns> = built.iter().flat_map(|device| &device.groups).map(Columns::of).collect();
         let queries =
             if self.whole { query::read(&folder, &mut self.loader, &mut self.out) } else { Vec::new() };
         // What SQL says about a plant that is half understood would only mislead.
-        if self.syntax.is_empty() {
+        if self.understood {
             query::check(&queries, &streams, &built, &mut self.out);
         }
         let devices: Vec<_> = built.into_iter().filter_map(|device| device.device).collect();
@@ -128,9 +138,9 @@ impl Reading<'_> {
     fn file(&mut self, path: &Path, top: &mut Top) {
         let Some((file, text)) = self.loader.text(path, &mut self.out) else { return };
         let (entries, mistakes) = tree::parse(&file, &text);
-        for mistake in mistakes {
-            self.syntax.extend(mistake.span.clone());
-            self.out.push(mistake);
+        for (mistake, root) in mistakes {
+            self.understood = false;
+            self.out.push_root(mistake, root);
         }
         let root = Node { span: start_of(&file), kind: Kind::Table(entries) };
         let (registry, folder, out) = (self.registry, &self.loader.folder, &mut self.out);
@@ -168,7 +178,8 @@ impl Reading<'_> {
             devices.extend(said::device(&under("devices", entry), None, &mut lists, &mut self.out));
         }
         for template in &top.templates {
-            name::check(&template.key, "a template", &mut self.out);
+            let key = format!("templates.{}", template.key.as_str());
+            name::check(&template.key, &key, "a template", &mut self.out);
         }
         let templates: Vec<&Entry> = top.templates.iter().collect();
         let mut used = BTreeSet::new();

@@ -5,7 +5,7 @@ use crate::limits;
 use crate::section::{Bounds, Mistakes, Said, Section, Value, join};
 use crate::simulate::{self, SaidSimulate};
 use crate::text::Text;
-use crate::tree::Entry;
+use crate::tree::{Entry, Kind};
 use millstream_connect::plc_source::Layout;
 use millstream_driver::simulate::Signal;
 use millstream_model::{Diagnostic, Span};
@@ -94,7 +94,7 @@ pub(crate) fn device(
     out: &mut Mistakes,
 ) -> Option<SaidDevice> {
     let mut section = Section::open(value, &keys::DEVICE, out)?;
-    let connection = section.require("connection", out).and_then(|value| value.text(out));
+    let connection = section.require("connection").and_then(|value| value.text(out));
     let asset = section.take("asset").and_then(|value| value.text(out));
     let requests_per_second =
         section.take("requests_per_second").and_then(|v| v.number(Bounds::Positive(100_000.0), out));
@@ -143,7 +143,7 @@ pub(crate) fn under<'n>(path: &str, entry: &'n Entry) -> Value<'n> {
 fn group(value: &Value<'_>, lists: TagLists<'_>, out: &mut Mistakes) -> Option<SaidGroup> {
     let mut section = Section::open(value, &keys::GROUP, out)?;
     let intervals = limits::INTERVAL_MIN..=limits::INTERVAL_MAX;
-    let interval = section.require("interval", out).and_then(|v| v.duration(intervals.clone(), out));
+    let interval = section.require("interval").and_then(|v| v.duration(intervals.clone(), out));
     let topic = section.take("topic").and_then(|value| value.text(out));
     let modes = [("always", false), ("on_change", true)];
     let on_change = section.take("mode").and_then(|value| value.one_of(&modes, out));
@@ -151,34 +151,28 @@ fn group(value: &Value<'_>, lists: TagLists<'_>, out: &mut Mistakes) -> Option<S
     let layout = section.take("layout").and_then(|value| value.one_of(&layouts, out));
     let max_interval = section.take("max_interval").and_then(|v| v.duration(intervals, out));
     let deadband = section.take("deadband").and_then(|v| v.number(Bounds::NotNegative, out));
-    let mut tags = Vec::new();
-    match section.take("tags") {
-        None => out.push(section.missing("tags")),
-        Some(value) => {
-            let before = out.count();
-            for entry in named(Some(value.clone()), "tags by name", out) {
-                if entry.name.as_str() == "from" {
-                    if let Some(path) = entry.text(out) {
-                        tags.extend(lists(&path, out));
-                    }
-                } else {
-                    tags.push(tag(&entry, out));
-                }
-            }
-            if tags.is_empty() && out.count() == before {
-                let empty = value.mistake("no-tags", "the scan group has no tags");
-                out.push(
-                    empty
-                        .label("expected at least one tag")
-                        .help("add `tags.temperature = \"…\"` with an address"),
-                );
-            }
-        }
-    }
+    let tags = section.require("tags").map(|value| group_tags(&value, lists, out)).unwrap_or_default();
     let (key, span) = (section.key.clone(), section.span.clone());
     section.finish(out);
     let name = value.name.clone();
     Some(SaidGroup { name, key, span, interval, topic, on_change, layout, max_interval, deadband, tags })
+}
+
+fn group_tags(value: &Value<'_>, lists: TagLists<'_>, out: &mut Mistakes) -> Vec<SaidTag> {
+    let before = out.count();
+    let mut tags = Vec::new();
+    for entry in named(Some(value.clone()), "tags by name", out) {
+        if entry.name.as_str() != "from" {
+            tags.push(tag(&entry, out));
+        } else if let Some(path) = entry.text(out) {
+            tags.extend(lists(&path, out));
+        }
+    }
+    if tags.is_empty() && out.count() == before {
+        let empty = value.mistake("no-tags", "the scan group has no tags").label("expected at least one tag");
+        out.push(empty.help("add `tags.temperature = \"…\"` with an address"));
+    }
+    tags
 }
 
 /// The name of a tag with the key that it makes.
@@ -206,7 +200,7 @@ fn tag(value: &Value<'_>, out: &mut Mistakes) -> SaidTag {
         return said;
     }
     let Some(mut section) = Section::open(value, &keys::TAG, out) else { return said };
-    said.address = section.require("address", out).and_then(|value| value.text(out));
+    said.address = section.require("address").and_then(|value| value.text(out));
     said.scale = section.take("scale").and_then(|v| v.number(Bounds::NotZero, out));
     said.offset = section.take("offset").and_then(|v| v.number(Bounds::Any, out));
     said.deadband = section.take("deadband").and_then(|v| v.number(Bounds::NotNegative, out));
@@ -220,15 +214,18 @@ fn tag(value: &Value<'_>, out: &mut Mistakes) -> SaidTag {
 fn no_address(value: &Value<'_>, spec: &keys::TableSpec) -> Diagnostic {
     let mistake =
         value.mistake("value-kind", format!("`{}` is {}", value.name.shown(), value.node.kind_words()));
-    mistake
-        .label(format!("expected an address in quotes, or {} with the key `address`", spec.title))
-        .help("for example `\"holding-register:1:REAL\"` or `{ address = \"holding-register:1:INT\", scale = 0.1 }`")
+    mistake.label(format!("expected an address in quotes, or {} with the key `address`", spec.title)).help(
+        match value.node.kind {
+            Kind::Integer(number) => format!("put the address in quotes: `\"{number}\"`"),
+            _ => "for example `\"holding-register:1:REAL\"` or `{ address = \"…\", scale = 0.1 }`".to_owned(),
+        },
+    )
 }
 
 fn writes(value: &Value<'_>, out: &mut Mistakes) -> Option<SaidWrites> {
     let mut section = Section::open(value, &keys::WRITES, out)?;
-    let topic = section.require("topic", out).and_then(|value| value.text(out));
-    let tags = section.require("tags", out);
+    let topic = section.require("topic").and_then(|value| value.text(out));
+    let tags = section.require("tags");
     let rules = named(tags, "write rules by tag", out).iter().filter_map(|value| rule(value, out)).collect();
     section.finish(out);
     Some(SaidWrites { topic, rules })
@@ -249,7 +246,7 @@ fn rule(value: &Value<'_>, out: &mut Mistakes) -> Option<SaidRule> {
         return None;
     }
     let mut section = Section::open(value, &keys::WRITE, out)?;
-    let address = section.require("address", out).and_then(|value| value.text(out));
+    let address = section.require("address").and_then(|value| value.text(out));
     let scale = section.take("scale").and_then(|v| v.number(Bounds::NotZero, out));
     let offset = section.take("offset").and_then(|v| v.number(Bounds::Any, out));
     let min = section.take("min").and_then(|v| v.number(Bounds::Any, out));

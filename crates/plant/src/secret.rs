@@ -2,7 +2,7 @@
 
 use crate::plant::Registry;
 use crate::section::Mistakes;
-use crate::source::read_text;
+use crate::source::{Unreadable, read_text};
 use crate::text::{By, Fill, Text};
 use millstream_model::{Diagnostic, nearest};
 use std::ops::Range;
@@ -21,7 +21,7 @@ pub(crate) fn resolve(text: &Text, folder: &Path, registry: &Registry, out: &mut
                 Ok(secret) => return Some(Fill { range, by: By::Secret(secret) }),
                 Err(mut mistake) => {
                     mistake.span = Some(place(range));
-                    out.push(mistake);
+                    out.push_root(mistake, text.span.clone());
                 }
             }
         }
@@ -66,7 +66,9 @@ fn value(reference: &str, folder: &Path, registry: &Registry) -> Result<String, 
 
 /// A key of a `.properties` file.
 fn from_file(path: &Path, key: &str) -> Result<String, Diagnostic> {
-    let text = read_text(path).map_err(|mistake| Diagnostic { code: "missing-secret", ..mistake })?;
+    let text = read_text(path).map_err(|(Unreadable::Whole(mistake) | Unreadable::Inside(mistake, _))| {
+        Diagnostic { code: "missing-secret", ..mistake }.label("needed here")
+    })?;
     let pairs = || {
         text.lines()
             .map(str::trim)

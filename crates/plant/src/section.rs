@@ -17,6 +17,8 @@ pub(crate) struct Mistakes {
     known: BTreeSet<(Option<Arc<str>>, usize, usize, String)>,
     dropped: usize,
     errors: usize,
+    /// Places that could not be understood at all: what else is found there follows from that.
+    roots: Vec<Span>,
 }
 
 impl Mistakes {
@@ -34,6 +36,12 @@ impl Mistakes {
         }
     }
 
+    /// Adds one that other mistakes in `span` follow from.
+    pub(crate) fn push_root(&mut self, mistake: Diagnostic, span: Span) {
+        self.roots.push(span);
+        self.push(mistake);
+    }
+
     /// How many of them are errors.
     pub(crate) fn errors(&self) -> usize {
         self.errors
@@ -44,9 +52,9 @@ impl Mistakes {
         self.list.len() + self.dropped
     }
 
-    /// Everything, in order, and how many more there were.
-    pub(crate) fn into_list(self) -> (Vec<Diagnostic>, usize) {
-        (self.list, self.dropped)
+    /// Everything, in order, how many more there were, and the places that other mistakes follow from.
+    pub(crate) fn into_parts(self) -> (Vec<Diagnostic>, usize, Vec<Span>) {
+        (self.list, self.dropped, self.roots)
     }
 }
 
@@ -100,6 +108,7 @@ pub(crate) struct Section<'n> {
     spec: &'static TableSpec,
     entries: &'n [Entry],
     taken: Vec<bool>,
+    missing: Vec<&'static str>,
     /// The dotted path.
     pub(crate) key: String,
     /// The header, or the table where it has none.
@@ -125,7 +134,7 @@ impl<'n> Section<'n> {
 
     /// Walks these entries.
     pub(crate) fn over(entries: &'n [Entry], spec: &'static TableSpec, key: String, span: Span) -> Self {
-        Self { spec, entries, taken: vec![false; entries.len()], key, span }
+        Self { spec, entries, taken: vec![false; entries.len()], missing: Vec::new(), key, span }
     }
 
     /// Takes a key; `None` where it is not given.
@@ -138,16 +147,16 @@ impl<'n> Section<'n> {
     }
 
     /// Takes a key that must be there.
-    pub(crate) fn require(&mut self, name: &'static str, out: &mut Mistakes) -> Option<Value<'n>> {
+    pub(crate) fn require(&mut self, name: &'static str) -> Option<Value<'n>> {
         let value = self.take(name);
         if value.is_none() {
-            out.push(self.missing(name));
+            self.missing.push(name);
         }
         value
     }
 
     /// The mistake that a key is not given.
-    pub(crate) fn missing(&self, name: &'static str) -> Diagnostic {
+    fn missing(&self, name: &'static str) -> Diagnostic {
         let message = format!("{} needs the key `{name}`", self.spec.title);
         let example = self.spec.keys.iter().find(|key| key.name == name).map_or("", |key| key.example);
         let mistake = Diagnostic::error("missing-key", message)
@@ -156,11 +165,16 @@ impl<'n> Section<'n> {
         placed(mistake, &self.span, &join(&self.key, name))
     }
 
-    /// Reports every key that nobody took.
+    /// Reports every key that nobody took, and every one that must be there and is not, unless it is just misspelt.
     pub(crate) fn finish(self, out: &mut Mistakes) {
-        for (entry, taken) in self.entries.iter().zip(&self.taken) {
-            if !taken {
-                out.push(self.unknown(entry));
+        let left =
+            || self.entries.iter().zip(&self.taken).filter(|(_, taken)| !**taken).map(|(entry, _)| entry);
+        for entry in left() {
+            out.push(self.unknown(entry));
+        }
+        for name in &self.missing {
+            if !left().any(|entry| nearest(entry.key.as_str(), self.spec.names()) == Some(name)) {
+                out.push(self.missing(name));
             }
         }
     }
@@ -174,7 +188,7 @@ impl<'n> Section<'n> {
                 .key(join(&self.key, name));
         mistake.help = Some(match nearest(name, self.spec.names()) {
             Some(right) => format!("did you mean `{right}`?"),
-            None => "remove it; the reference of the plant folder lists every key".to_owned(),
+            None => "remove it; docs/plant-folder.md lists every key".to_owned(),
         });
         entry.key.locate(mistake)
     }

@@ -6,7 +6,8 @@ use crate::plant::{Listener, LogSettings};
 use crate::said::under;
 use crate::section::{Mistakes, Said, Section, Value};
 use crate::text::Text;
-use millstream_model::{Diagnostic, nearest};
+use crate::tree::Kind;
+use millstream_model::{Diagnostic, Severity, Span, nearest};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -67,7 +68,8 @@ pub(crate) fn log(value: Option<&Value<'_>>, folder: &Path, out: &mut Mistakes) 
 /// Whether the folder is there or can be made, as far as can be seen without touching anything.
 fn check_data_dir(given: &Said<Text>, path: &Path, out: &mut Mistakes) {
     let mistake = |message: String, help: &str| {
-        given.error("data-dir", message).label("expected a folder that can be written to").help(help)
+        let mistake = Diagnostic::error("data-dir", message);
+        given.locate(mistake.label("expected a folder that can be written to").help(help))
     };
     if given.as_str().is_empty() {
         out.push(mistake("`data_dir` is empty".to_owned(), "for example `\"data\"`"));
@@ -106,7 +108,8 @@ fn check_servers(servers: &Said<Text>, out: &mut Mistakes) {
         let message = match host_port {
             _ if server.trim().is_empty() => "a server is empty".to_owned(),
             None => format!("`{}` has no port", server.trim()),
-            Some((host, _)) if host.is_empty() || host.contains('/') => format!("`{host}` is no host"),
+            Some(("", _)) => "a host is missing".to_owned(),
+            Some((host, _)) if host.contains('/') => format!("`{host}` is no host"),
             Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) => continue,
             Some((_, port)) => format!("`{port}` is no port"),
         };
@@ -122,7 +125,7 @@ fn kafka_settings(value: &Value<'_>, remote: bool, out: &mut Mistakes) -> BTreeM
     let entries = value.table("librdkafka's settings by name", out).unwrap_or_default();
     if !remote && !entries.is_empty() {
         let idle = value.mistake("no-effect", "`[log.kafka]` has no effect");
-        let idle = Diagnostic { severity: millstream_model::Severity::Warning, ..idle };
+        let idle = Diagnostic { severity: Severity::Warning, ..idle };
         out.push(
             idle.label("the log is the embedded one")
                 .help("add `bootstrap_servers = \"host:9092\"` to `[log]`"),
@@ -138,41 +141,34 @@ fn kafka_settings(value: &Value<'_>, remote: bool, out: &mut Mistakes) -> BTreeM
 /// One setting; `kafka.security.protocol` without quotes is a table in a table, and means the same.
 fn setting(value: &Value<'_>, prefix: String, settings: &mut BTreeMap<String, String>, out: &mut Mistakes) {
     let name = prefix + value.name.as_str();
-    if let crate::tree::Kind::Table(entries) = &value.node.kind {
+    if let Kind::Table(entries) = &value.node.kind {
         for entry in entries {
             setting(&under(&value.key, entry), format!("{name}."), settings, out);
         }
         return;
     }
     let text = match &value.node.kind {
-        crate::tree::Kind::Integer(number) => number.to_string(),
-        crate::tree::Kind::Float(number) => number.to_string(),
-        crate::tree::Kind::Bool(value) => value.to_string(),
+        Kind::Integer(number) => number.to_string(),
+        Kind::Float(number) => number.to_string(),
+        Kind::Bool(value) => value.to_string(),
         _ => match value.text(out) {
             Some(text) => text.as_str().to_owned(),
             None => return,
         },
     };
-    let mistake = |severity: millstream_model::Severity, code: &'static str, message: String| {
+    let mistake = |severity: Severity, code: &'static str, message: String| {
         let mut mistake = Diagnostic { severity, ..Diagnostic::error(code, message) }.key(value.key.clone());
         mistake.span = Some(value.name.span.clone());
         mistake
     };
     if let Some((_, instead)) = kafka_names::OWNED.iter().find(|(owned, _)| *owned == name) {
-        let owned = mistake(
-            millstream_model::Severity::Error,
-            "kafka-setting",
-            format!("`{name}` is set by Millstream"),
-        );
+        let owned = mistake(Severity::Error, "kafka-setting", format!("`{name}` is set by Millstream"));
         out.push(owned.label("expected a setting of the connection").help(*instead));
     } else if !kafka_names::KNOWN.contains(&&*name)
         && let Some(right) = nearest(&name, kafka_names::KNOWN.iter().copied())
     {
-        let unknown = mistake(
-            millstream_model::Severity::Error,
-            "kafka-setting",
-            format!("librdkafka has no setting `{name}`"),
-        );
+        let unknown =
+            mistake(Severity::Error, "kafka-setting", format!("librdkafka has no setting `{name}`"));
         out.push(unknown.label("expected a name of librdkafka's").help(format!("did you mean `{right}`?")));
     }
     settings.insert(name, text);
@@ -250,22 +246,22 @@ pub(crate) fn address(text: &Said<Text>, out: &mut Mistakes) -> Option<Said<Sock
 }
 
 /// Two listeners on one port.
-pub(crate) fn check_ports(
-    listeners: &[(&str, SocketAddr, Option<millstream_model::Span>)],
-    out: &mut Mistakes,
-) {
-    for (index, (what, address, span)) in listeners.iter().enumerate() {
-        let clash = listeners.iter().take(index).find(|(_, other, _)| {
-            let everywhere = address.ip().is_unspecified() || other.ip().is_unspecified();
-            other.port() == address.port()
-                && address.port() != 0
-                && (everywhere || other.ip() == address.ip())
-        });
-        let Some((other, _, other_span)) = clash else { continue };
+pub(crate) fn check_ports(listeners: &[(&str, String, SocketAddr, Option<Span>)], out: &mut Mistakes) {
+    for (index, (what, key, address, span)) in listeners.iter().enumerate() {
+        // Simulators of devices behind one gateway share a port, by their unit ids.
+        let clash =
+            listeners.iter().take(index).filter(|(other, ..)| other != what).find(|(_, _, other, _)| {
+                let everywhere = address.ip().is_unspecified() || other.ip().is_unspecified();
+                other.port() == address.port()
+                    && address.port() != 0
+                    && (everywhere || other.ip() == address.ip())
+            });
+        let Some((other, _, _, other_span)) = clash else { continue };
         let message = format!("{what} and {other} listen on the same port {}", address.port());
         let next = address.port().checked_add(1).unwrap_or(8081);
         let mut mistake = Diagnostic::error("port-clash", message)
             .label("expected a port of its own")
+            .key(key.clone())
             .help(format!("for example port `{next}`"));
         let (place, explains) = match (span, other_span) {
             (Some(span), other) => (Some(span), other.as_ref()),

@@ -49,10 +49,11 @@ pub(crate) fn signal(value: &Value<'_>, out: &mut Mistakes) -> Option<Said<Signa
                 let Some((entry, _)) = pairs.get(index) else { continue };
                 let unknown = mistake.code == "unknown-option";
                 mistake.code = if unknown { "unknown-key" } else { "value" };
+                if unknown {
+                    mistake.message = format!("a simulated signal has no key `{}`", entry.key.as_str());
+                }
                 mistake.span = Some(if unknown { entry.key.span.clone() } else { entry.value.span.clone() });
-                mistake
-                    .help
-                    .get_or_insert_with(|| "the reference of the plant folder lists every key".to_owned());
+                mistake.help.get_or_insert_with(|| "docs/plant-folder.md lists every key".to_owned());
                 out.push(mistake.key(join(&value.key, entry.key.as_str())));
             }
             return None;
@@ -66,9 +67,7 @@ pub(crate) fn signal(value: &Value<'_>, out: &mut Mistakes) -> Option<Said<Signa
         Err(mistakes) => {
             for mut mistake in mistakes {
                 mistake.span = Some(value.node.span.clone());
-                mistake
-                    .help
-                    .get_or_insert_with(|| "the reference of the plant folder lists every key".to_owned());
+                mistake.help.get_or_insert_with(|| "docs/plant-folder.md lists every key".to_owned());
                 out.push(mistake.key(value.key.clone()));
             }
             None
@@ -87,7 +86,7 @@ fn plain(table: &Value<'_>, entry: &Entry, out: &mut Mistakes) -> Option<String>
             let message = format!("`{}` is {}", entry.key.shown(), entry.value.kind_words());
             let mut mistake = Diagnostic::error("value-kind", message)
                 .label("expected a number, a string, `true` or `false`")
-                .help("the reference of the plant folder lists every key")
+                .help("docs/plant-folder.md lists every key")
                 .key(join(&table.key, entry.key.as_str()));
             mistake.span = Some(entry.value.span.clone());
             out.push(mistake);

@@ -82,27 +82,43 @@ pub(crate) fn span(file: &Arc<str>, range: Range<usize>) -> Span {
     Span { file: Some(file.clone()), range }
 }
 
-/// Reads a text file; the diagnostic has its path and no place of a reference to it.
-pub(crate) fn read_text(path: &Path) -> Result<String, Diagnostic> {
+/// Why a file has no text.
+#[derive(Debug)]
+pub(crate) enum Unreadable {
+    /// It cannot be read at all.
+    Whole(Diagnostic),
+    /// It can be read, but at some place it is no text; with what it would be if it were.
+    Inside(Diagnostic, String),
+}
+
+/// Reads a text file. A diagnostic about the whole has no place; one about the inside has its range in the text.
+pub(crate) fn read_text(path: &Path) -> Result<String, Unreadable> {
     let unreadable = |why: String, help: &str| {
-        Diagnostic::error("unreadable-file", format!("`{}` cannot be read: {why}", path.display())).help(help)
+        let message = format!("`{}` cannot be read: {why}", path.display());
+        Diagnostic::error("unreadable-file", message).label("expected a text file").help(help)
     };
-    let metadata = std::fs::metadata(path).map_err(|error| {
-        unreadable(io_words(&error), "check the path, and that the user of this process may read it")
-    })?;
+    let failed = |error: &std::io::Error| {
+        let help = "check the path, and that the user of this process may read it";
+        Unreadable::Whole(unreadable(io_words(error), help))
+    };
+    let metadata = std::fs::metadata(path).map_err(|error| failed(&error))?;
     if !metadata.is_file() {
-        return Err(unreadable("it is not a file".to_owned(), "give the path of a text file"));
+        let mistake = unreadable("it is not a file".to_owned(), "give the path of a text file");
+        return Err(Unreadable::Whole(mistake));
     }
     if metadata.len() > limits::FILE_BYTES {
         let why = format!("it has {} bytes, the limit is {}", metadata.len(), limits::FILE_BYTES);
-        return Err(unreadable(why, "split it into several files"));
+        return Err(Unreadable::Whole(unreadable(why, "split it into several files")));
     }
-    let bytes = std::fs::read(path)
-        .map_err(|error| unreadable(io_words(&error), "check that the user of this process may read it"))?;
+    let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
-        let line =
-            error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
-        unreadable(format!("line {} is not UTF-8", line + 1), "save it as UTF-8 (in Excel: \"CSV UTF-8\")")
+        let at = error.utf8_error().valid_up_to();
+        let mistake = unreadable("it is not UTF-8".to_owned(), "save it as UTF-8 (in Excel: \"CSV UTF-8\")");
+        let lossy = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        Unreadable::Inside(
+            mistake.label("this is no character").at(at..at + char::REPLACEMENT_CHARACTER.len_utf8()),
+            lossy,
+        )
     })?;
     // A byte order mark from a Windows editor is no content.
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))

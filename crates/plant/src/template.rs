@@ -48,7 +48,7 @@ fn fill_text(text: &Text, table: &Table, row: &[Text], used: &mut Used, out: &mu
             }
             let mut mistake = unknown(name, table);
             mistake.span = Some(place(start..end));
-            out.push(mistake.also(table.span.clone(), "the columns"));
+            out.push_root(mistake.also(table.span.clone(), "the columns"), text.span.clone());
         }
         None
     })

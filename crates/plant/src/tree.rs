@@ -76,7 +76,7 @@ impl Node {
 }
 
 /// Parses `text`; what can be understood comes back whatever is wrong with the rest.
-pub(crate) fn parse(file: &Arc<str>, text: &str) -> (Vec<Entry>, Vec<Diagnostic>) {
+pub(crate) fn parse(file: &Arc<str>, text: &str) -> (Vec<Entry>, Vec<(Diagnostic, Span)>) {
     let (table, errors) = DeTable::parse_recoverable(text);
     let entries = entries(file, text, table.into_inner());
     let mistakes = errors.iter().map(|error| syntax(file, text, error)).collect();
@@ -139,36 +139,54 @@ fn inner(text: &str, range: &Range<usize>, value: &str) -> Option<Range<usize>> 
     (text.get(inner.clone()) == Some(value)).then_some(inner)
 }
 
-/// A mistake against TOML itself, with the usual remedy.
-fn syntax(file: &Arc<str>, text: &str, error: &toml::de::Error) -> Diagnostic {
+/// A mistake against TOML itself, with the usual remedy, and the place in which other mistakes follow from it: after a
+/// broken header or bracket that is the rest of the file.
+fn syntax(file: &Arc<str>, text: &str, error: &toml::de::Error) -> (Diagnostic, Span) {
     let range = clamp(text, error.span().unwrap_or(0..0));
     let (what, expected) = match error.message().split_once(", expected ") {
         Some((what, expected)) => (what, format!("expected {expected}")),
         None => (error.message(), String::new()),
     };
     let word = &text[range.clone()];
+    let mut root = range.clone();
     let (message, label, help) = match what {
         "duplicate key" => (
             format!("`{word}` is defined twice"),
             "the second definition".to_owned(),
-            Some("keep one of the two, or give this one another name".to_owned()),
+            "keep one of the two, or give this one another name".to_owned(),
         ),
         "string values must be quoted" if word.is_empty() => (
             "a value is missing".to_owned(),
             "expected a value after `=`".to_owned(),
-            Some("for example `key = \"value\"`".to_owned()),
+            "for example `key = \"value\"`".to_owned(),
         ),
         "string values must be quoted" => (
             format!("`{word}` is a string without quotes"),
             "expected a string in quotes, a number, `true` or `false`".to_owned(),
-            Some(format!("`\"{word}\"`")),
+            format!("`\"{word}\"`"),
         ),
-        _ => (format!("this is not TOML: {what}"), expected, None),
+        _ => {
+            root.end = text.len();
+            (format!("this is not TOML: {what}"), expected, remedy(what))
+        }
     };
-    let mut mistake = Diagnostic::error("toml", message).label(label);
-    mistake.help = help;
+    let mut mistake = Diagnostic::error("toml", message).label(label).help(help);
     mistake.span = Some(span(file, range));
-    mistake
+    (mistake, span(file, root))
+}
+
+/// What to do about a mistake in the parser's words.
+fn remedy(what: &str) -> String {
+    let close = |with: &str| format!("close it with `{with}`");
+    match what {
+        "unclosed table" | "unclosed array" => close("]"),
+        "unclosed inline table" => close("}"),
+        "unclosed array table" => close("]]"),
+        _ if what.starts_with("invalid") && what.contains("string") => {
+            "close the string with the quote that opened it".to_owned()
+        }
+        _ => "write tables as `[name]` and keys as `key = value`, each on a line of its own".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -203,7 +221,7 @@ mod tests {
     fn syntax_errors_leave_the_rest_standing() {
         let (entries, mistakes) = parse(&"t".into(), "a = 10ms\nb =\nb = 1\nc = 'x'\n");
         assert_eq!(text_of(&entries, "c").as_str(), "x");
-        let words: Vec<&str> = mistakes.iter().map(|mistake| &*mistake.message).collect();
+        let words: Vec<&str> = mistakes.iter().map(|(mistake, _)| &*mistake.message).collect();
         assert_eq!(
             words,
             ["`10ms` is a string without quotes", "a value is missing", "`b` is defined twice"]

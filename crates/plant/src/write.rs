@@ -142,7 +142,7 @@ fn check_type(said: &SaidRule, tag_type: TagType, bounds: Bounds, out: &mut Mist
     {
         let mistake = step
             .error("write-range", format!("`max_step` {} is less than one step of the device", step.value))
-            .label(format!("a {data_type} moves by {} here", bounds.scale.abs()));
+            .label(format!("`{data_type}` moves by {} here", bounds.scale.abs()));
         out.push(mistake.help(format!("at least `{}`", bounds.scale.abs())));
     }
 }
@@ -151,7 +151,7 @@ fn outside(given: &Said<f64>, data_type: DataType, least: f64, most: f64) -> Dia
     let key = given.key.rsplit('.').next().unwrap_or_default();
     given
         .error("write-range", format!("`{key}` {} is outside what the address holds", given.value))
-        .label(format!("a {data_type} holds {least} to {most} here"))
+        .label(format!("`{data_type}` holds {least} to {most} here"))
         .help(format!("at the nearest, `{}`; or write a wider data type", given.value.clamp(least, most)))
 }
 

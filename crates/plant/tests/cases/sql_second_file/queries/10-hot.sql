@@ -1,0 +1,1 @@
+CREATE STREAM hot AS SELECT asset, temperature FROM press_telemetry EMIT CHANGES;

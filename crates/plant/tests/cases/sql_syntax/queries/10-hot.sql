@@ -1,0 +1,3 @@
+-- hot presses
+CREATE STREAM hot AS
+  SELEC temperature FROM press_telemetry EMIT CHANGES;

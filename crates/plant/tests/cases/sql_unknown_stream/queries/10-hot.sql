@@ -1,0 +1,1 @@
+CREATE STREAM hot AS SELECT temperature FROM pres_telemetry EMIT CHANGES;

@@ -1,0 +1,2 @@
+SELECT * FROM press_telemetry EMIT CHANGES;
+SHOW STREAMS;

@@ -5,7 +5,7 @@
 //! and does not look into records except to compact them.
 //!
 //! Three types to know: [`Log`] (a data directory in use), [`Partition`] (append, read, wait), [`Disk`] (the one door to
-//! files; `OsDisk` is the real one, `SimDisk` one that loses whatever was not synced).
+//! files; [`OsDisk`] is the real one, [`SimDisk`] one that loses whatever was not synced).
 //!
 //! Data enters through [`Partition::append`] as whole batches ([`batch::BatchBuilder`] makes them), and leaves through
 //! [`Partition::read`] as the same batches ([`batch::batches`] takes them apart).
@@ -14,12 +14,28 @@ pub mod batch;
 mod config;
 mod disk;
 mod error;
+mod files;
+mod flusher;
+mod index;
 pub mod limits;
 mod log;
+mod manifest;
+mod metafile;
+mod os_disk;
 mod partition;
+mod random;
+mod reserve;
+mod retention_clock;
+mod segment;
+mod sim_disk;
+mod topic;
 
 pub use config::{Cleanup, LogConfig, TopicConfig};
 pub use disk::{Disk, DiskFile, Lock, Open, Space};
 pub use error::LogError;
-pub use log::{Log, RecoveryReport, Topic};
+pub use log::{Log, RecoveryReport};
+pub use os_disk::OsDisk;
 pub use partition::{Appended, FoundByTime, Partition, Range};
+pub use random::Random;
+pub use sim_disk::{Operation, SimDisk};
+pub use topic::Topic;

@@ -12,6 +12,14 @@ pub const RESERVE_BYTES: u64 = 8 << 20;
 pub const RESERVE_STEP_BYTES: u64 = 1 << 20;
 /// Open files, well under a `ulimit -n` of 256.
 pub const OPEN_FILES: usize = 96;
+/// Open files with unsynced bytes, before an append syncs its own.
+pub const DIRTY_FILES: usize = 64;
+/// Remembered ranges of records that were lost with a failing disk.
+pub const LOST_RANGES: usize = 64;
+/// Bytes of one append.
+pub const APPEND_BYTES: usize = 256 << 20;
+/// Bytes read at a time where a segment is read from front to back.
+pub const SCAN_BYTES: usize = 1 << 20;
 /// Default `segment.bytes`: small enough that retention works in fine steps on a small disk.
 pub const SEGMENT_BYTES: u64 = 128 << 20;
 /// Least `segment.bytes`, as in Kafka.

@@ -1,27 +1,39 @@
 //! The data directory: topics and their partitions.
+//!
+//! ```text
+//! <data dir>/
+//!   format                     what wrote it: text (see metafile), kind `log`, version 1
+//!   lock                       held by the process that uses the directory
+//!   reserve                    bytes kept for a full disk (see reserve)
+//!   scratch/                   topics that are being made or deleted; emptied at start
+//!   topics/<topic>/topic       id, number of partitions, configs: text, kind `topic`, version 1
+//!   topics/<topic>/<number>/   one partition (see manifest, segment, index)
+//! ```
+//!
+//! A topic is made in `scratch` and renamed to its place, and renamed back before it is deleted: it is there as a whole or not.
 
 use crate::config::{LogConfig, TopicConfig};
-use crate::disk::{Disk, Space};
-use crate::{LogError, Partition};
+use crate::disk::{Disk, Lock, Space};
+use crate::files::Files;
+use crate::flusher::Flusher;
+use crate::metafile::{self, BadText};
+use crate::partition::{Shared, recover};
+use crate::reserve::Reserve;
+use crate::retention_clock::RetentionClock;
+use crate::topic::{self, TopicFile};
+use crate::{LogError, Partition, Topic, limits};
 use millstream_model::Clock;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// A topic that exists.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Topic {
-    /// Its name.
-    pub name: String,
-    /// Its id: another topic of the same name, made later, has another one.
-    pub id: u64,
-    /// How many partitions.
-    pub partitions: i32,
-    /// Its own configs, under Kafka's names.
-    pub configs: BTreeMap<String, String>,
-    /// All its settings, the log's defaults among them.
-    pub config: TopicConfig,
-}
+const FORMAT_KIND: &str = "log";
+const FORMAT_VERSION: u32 = 1;
 
 /// What recovery found in one partition. Partitions without a finding have no report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +48,22 @@ pub struct RecoveryReport {
 
 /// A data directory in use.
 #[derive(Debug)]
-pub struct Log {}
+pub struct Log {
+    dir: PathBuf,
+    config: LogConfig,
+    shared: Arc<Shared>,
+    topics: Mutex<BTreeMap<String, OpenTopic>>,
+    clock: Arc<dyn Clock>,
+    retention_clock: Mutex<RetentionClock>,
+    opened_at: Instant,
+    _lock: Box<dyn Lock>,
+}
+
+#[derive(Debug)]
+struct OpenTopic {
+    topic: Topic,
+    partitions: Vec<Result<Arc<Partition>, String>>,
+}
 
 impl Log {
     /// Opens `dir`, making it where it does not exist, and recovers every partition. A partition that cannot be opened is in the
@@ -47,8 +74,61 @@ impl Log {
         config: LogConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<(Arc<Self>, Vec<RecoveryReport>), LogError> {
-        let _ = (disk, dir, config, clock);
-        unimplemented!()
+        let lock = prepare_dir(&*disk, dir)?;
+        let shared = Arc::new(Shared {
+            files: Files::new(Arc::clone(&disk), config.open_files_max),
+            reserve: Reserve::open(Arc::clone(&disk), dir, config.reserve_bytes)?,
+            flusher: Flusher::new(config.flush_interval),
+            retention_now_ms: AtomicI64::new(0),
+            disk,
+        });
+        let topics = topic::read_all(&*shared.disk, &dir.join("topics"), &config.topic)?;
+        let noted = topics.iter().flat_map(|topic| {
+            let dirs = (0..topic.partitions).map(|number| partition_dir(dir, &topic.name, number));
+            dirs.filter_map(|dir| recover::noted_clock_ms(&shared, &dir)).max()
+        });
+        let retention_clock = RetentionClock::new(noted.max(), clock.now().as_millis(), Duration::ZERO);
+        let log = Self {
+            dir: dir.to_owned(),
+            config,
+            shared,
+            topics: Mutex::default(),
+            clock,
+            retention_clock: Mutex::new(retention_clock),
+            opened_at: Instant::now(),
+            _lock: lock,
+        };
+        log.observe_clock();
+        let mut reports = Vec::new();
+        for topic in topics {
+            let open = log.open_topic(topic, &mut reports)?;
+            log.topics.lock().insert(open.topic.name.clone(), open);
+        }
+        Ok((Arc::new(log), reports))
+    }
+
+    fn open_topic(&self, topic: Topic, reports: &mut Vec<RecoveryReport>) -> Result<OpenTopic, LogError> {
+        let config = Arc::new(topic.config.clone());
+        let mut partitions = Vec::new();
+        for number in 0..topic.partitions {
+            let mut report = |message: String| {
+                tracing::warn!(topic = topic.name, partition = number, message, "recovery");
+                reports.push(RecoveryReport { topic: topic.name.clone(), partition: number, message });
+            };
+            let dir = partition_dir(&self.dir, &topic.name, number);
+            match Partition::open(Arc::clone(&self.shared), &topic.name, number, dir, Arc::clone(&config)) {
+                Ok((partition, findings)) => {
+                    findings.into_iter().for_each(&mut report);
+                    partitions.push(Ok(partition));
+                }
+                Err(error @ LogError::DataDir { .. }) => return Err(error),
+                Err(error) => {
+                    report(format!("cannot be opened: {error}"));
+                    partitions.push(Err(error.to_string()));
+                }
+            }
+        }
+        Ok(OpenTopic { topic, partitions })
     }
 
     /// Makes a topic, durable when it returns. `configs` are Kafka's topic configs.
@@ -58,52 +138,199 @@ impl Log {
         partitions: i32,
         configs: &BTreeMap<String, String>,
     ) -> Result<Topic, LogError> {
-        let _ = (name, partitions, configs);
-        unimplemented!()
+        topic::check_name(name)?;
+        if !(1..=limits::PARTITIONS).contains(&partitions) {
+            let max = limits::PARTITIONS;
+            return Err(LogError::Invalid(format!("a topic has 1 to {max} partitions, not {partitions}")));
+        }
+        let config = self.config.topic.with(configs)?;
+        let mut topics = self.topics.lock();
+        if topics.contains_key(name) {
+            return Err(LogError::TopicExists(name.to_owned()));
+        }
+        // Later than all others even where the clock stands still or goes back.
+        let newest_id = topics.values().map(|open| open.topic.id).max().unwrap_or(0);
+        let id = newest_id.saturating_add(1).max(u64::try_from(self.clock.now().as_millis()).unwrap_or(0));
+        let topic = Topic { name: name.to_owned(), id, partitions, configs: configs.clone(), config };
+        self.lay_down(&topic)?;
+        let open = self.open_topic(topic.clone(), &mut Vec::new())?;
+        topics.insert(name.to_owned(), open);
+        Ok(topic)
     }
 
-    /// Deletes a topic with all its records.
+    /// Makes the files of a topic beside the others and moves them there.
+    fn lay_down(&self, topic: &Topic) -> Result<(), LogError> {
+        let disk = &*self.shared.disk;
+        let io = |doing, path: &Path, result: io::Result<()>| {
+            result.map_err(|error| LogError::io(doing, path, error))
+        };
+        let scratch = self.dir.join("scratch").join(topic.id.to_string());
+        io("clear", &scratch, remove_dir_if_there(disk, &scratch))?;
+        io("create", &scratch, disk.create_dir(&scratch))?;
+        for number in 0..topic.partitions {
+            let dir = scratch.join(number.to_string());
+            io("create", &dir, disk.create_dir(&dir))?;
+            recover::create(&self.shared, &dir)?;
+        }
+        TopicFile::of(topic).write(disk, &scratch)?;
+        io("sync", &scratch, disk.sync_dir(&scratch))?;
+        let topics = self.dir.join("topics");
+        let place = topics.join(&topic.name);
+        io("rename to", &place, disk.rename(&scratch, &place))?;
+        io("sync", &topics, disk.sync_dir(&topics))
+    }
+
+    /// Deletes a topic with all its records; durable when it returns.
     pub fn delete_topic(&self, name: &str) -> Result<(), LogError> {
-        let _ = name;
-        unimplemented!()
+        let mut topics = self.topics.lock();
+        let open = topics.get(name).ok_or_else(|| unknown(name, 0))?;
+        let place = self.dir.join("topics").join(name);
+        let scratch = self.dir.join("scratch").join(open.topic.id.to_string());
+        for partition in open.partitions.iter().flatten() {
+            partition.delete();
+        }
+        let disk = &*self.shared.disk;
+        disk.rename(&place, &scratch).map_err(|error| LogError::io("rename", &place, error))?;
+        topics.remove(name);
+        drop(topics);
+        let dir = self.dir.join("topics");
+        disk.sync_dir(&dir).map_err(|error| LogError::io("sync", &dir, error))?;
+        if let Err(error) = disk.remove_dir(&scratch) {
+            tracing::warn!(path = %scratch.display(), %error, "the rest of a deleted topic is removed at the next start");
+        }
+        Ok(())
     }
 
-    /// Replaces a topic's configs.
+    /// Replaces a topic's configs; durable when it returns.
     pub fn configure_topic(&self, name: &str, configs: &BTreeMap<String, String>) -> Result<Topic, LogError> {
-        let _ = (name, configs);
-        unimplemented!()
+        let config = self.config.topic.with(configs)?;
+        let mut topics = self.topics.lock();
+        let open = topics.get_mut(name).ok_or_else(|| unknown(name, 0))?;
+        let topic = Topic { configs: configs.clone(), config: config.clone(), ..open.topic.clone() };
+        TopicFile::of(&topic).write(&*self.shared.disk, &self.dir.join("topics").join(name))?;
+        let config = Arc::new(config);
+        for partition in open.partitions.iter().flatten() {
+            partition.set_config(Arc::clone(&config));
+        }
+        open.topic = topic.clone();
+        Ok(topic)
     }
 
     /// All topics, sorted by name.
     pub fn topics(&self) -> Vec<Topic> {
-        unimplemented!()
+        self.topics.lock().values().map(|open| open.topic.clone()).collect()
     }
 
     /// One topic.
     pub fn topic(&self, name: &str) -> Option<Topic> {
-        let _ = name;
-        unimplemented!()
+        self.topics.lock().get(name).map(|open| open.topic.clone())
     }
 
-    /// One partition.
+    /// One partition. [`LogError::Fenced`] where it could not be opened.
     pub fn partition(&self, topic: &str, number: i32) -> Result<Arc<Partition>, LogError> {
-        let _ = (topic, number);
-        unimplemented!()
+        let topics = self.topics.lock();
+        let open = topics.get(topic);
+        let index = usize::try_from(number).ok();
+        match open.zip(index).and_then(|(open, index)| open.partitions.get(index)) {
+            Some(Ok(partition)) => Ok(Arc::clone(partition)),
+            Some(Err(reason)) => {
+                Err(LogError::Fenced { topic: topic.to_owned(), partition: number, reason: reason.clone() })
+            }
+            None => Err(unknown(topic, number)),
+        }
     }
 
-    /// Retention, compaction, closing of old segments and the reserve, for all partitions. Blocks on the disk: call it
-    /// on a blocking thread every [`crate::limits::MAINTENANCE_INTERVAL`] or so.
+    fn partitions(&self) -> Vec<Arc<Partition>> {
+        let topics = self.topics.lock();
+        topics.values().flat_map(|open| open.partitions.iter().flatten().map(Arc::clone)).collect()
+    }
+
+    fn observe_clock(&self) {
+        let uptime = self.opened_at.elapsed();
+        let now_ms = self.retention_clock.lock().observe(self.clock.now().as_millis(), uptime);
+        self.shared.retention_now_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// Retention, compaction, closing of old segments and the reserve, for all partitions; tries to bring fenced ones back.
+    /// Blocks on the disk: call it on a blocking thread every [`limits::MAINTENANCE_INTERVAL`] or so.
     pub fn maintain(&self) {
-        unimplemented!()
+        self.observe_clock();
+        self.shared.reserve.is_spent();
+        for partition in self.partitions() {
+            let done = partition.revive().and_then(|()| partition.retain());
+            if let Err(error) = done {
+                let (topic, number) = (partition.topic(), partition.number());
+                tracing::warn!(topic, partition = number, %error, "maintenance failed, and will be tried again");
+            }
+        }
     }
 
     /// Space on the disk, for an alarm before it is full.
     pub fn space(&self) -> Result<Space, LogError> {
-        unimplemented!()
+        self.shared.disk.space(&self.dir).map_err(|error| LogError::io("measure", &self.dir, error))
     }
 
-    /// Puts everything on disk and notes it, so that the next start has nothing to recover.
+    /// Puts everything on disk and notes it, so that the next start has nothing to recover. Gives the first error, after trying all.
     pub fn close(&self) -> Result<(), LogError> {
-        unimplemented!()
+        self.partitions().iter().map(|partition| partition.close()).fold(Ok(()), Result::and)
     }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.shared.flusher.stop();
+    }
+}
+
+fn unknown(topic: &str, partition: i32) -> LogError {
+    LogError::UnknownPartition { topic: topic.to_owned(), partition }
+}
+
+fn partition_dir(dir: &Path, topic: &str, number: i32) -> PathBuf {
+    dir.join("topics").join(topic).join(number.to_string())
+}
+
+fn remove_dir_if_there(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    match disk.remove_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Makes the directories, takes the lock, and checks the format.
+fn prepare_dir(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, LogError> {
+    let io = |doing, path: &Path, error| LogError::io(doing, path, error);
+    let (topics, scratch) = (dir.join("topics"), dir.join("scratch"));
+    disk.create_dir(&topics).map_err(|error| io("create", &topics, error))?;
+    let lock_path = dir.join("lock");
+    let lock = disk.lock(&lock_path).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            let reason = "another process uses it; stop that one first, or give this one its own data_dir";
+            LogError::DataDir { path: dir.to_owned(), reason: reason.to_owned() }
+        }
+        _ => io("lock", &lock_path, error),
+    })?;
+    remove_dir_if_there(disk, &scratch).map_err(|error| io("clear", &scratch, error))?;
+    disk.create_dir(&scratch).map_err(|error| io("create", &scratch, error))?;
+    let format = dir.join("format");
+    match metafile::read(disk, &format)? {
+        None => metafile::replace(disk, &format, &metafile::seal(FORMAT_KIND, FORMAT_VERSION, ""))?,
+        Some(text) => {
+            if let Err(bad) = metafile::unseal(FORMAT_KIND, FORMAT_VERSION, &text) {
+                let reason = match bad {
+                    BadText::Newer(version) => format!(
+                        "its format version {version} is newer than this Millstream's, {FORMAT_VERSION}; start the newer version"
+                    ),
+                    BadText::Damaged(what) => {
+                        format!("`format` is damaged: {what}; restore it from a backup")
+                    }
+                };
+                return Err(LogError::DataDir { path: dir.to_owned(), reason });
+            }
+        }
+    }
+    if let Some(parent) = dir.parent() {
+        disk.sync_dir(parent).map_err(|error| io("sync", parent, error))?;
+    }
+    Ok(lock)
 }

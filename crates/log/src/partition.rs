@@ -1,8 +1,27 @@
-//! One partition: append, read, look up, delete.
+//! One partition: a row of closed segments and one that is being written.
+//!
+//! Two locks. `state` guards what the partition consists of and is held for a write to the page cache at most. `keeper` is held by
+//! whoever syncs, notes (writes the manifest) or removes files, one at a time; it is taken first.
+
+mod append;
+mod read;
+pub(crate) mod recover;
+mod retain;
+mod sync;
 
 use crate::LogError;
-use bytes::Bytes;
+use crate::config::TopicConfig;
+use crate::disk::Disk;
+use crate::files::{Files, PinnedFile};
+use crate::flusher::Flusher;
+use crate::index::Index;
+use crate::manifest::{DurableEnd, Manifest};
+use crate::reserve::Reserve;
+use crate::segment::{ClosedSegment, SegmentName};
+use parking_lot::Mutex;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use tokio::sync::watch;
 
 /// Where appended batches went.
@@ -34,73 +53,213 @@ pub struct FoundByTime {
     pub timestamp: i64,
 }
 
+/// What all partitions of a log use.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) files: Files,
+    pub(crate) reserve: Reserve,
+    pub(crate) flusher: Arc<Flusher>,
+    /// The retention clock's last reading in ms.
+    pub(crate) retention_now_ms: AtomicI64,
+}
+
+impl Shared {
+    pub(crate) fn retention_now_ms(&self) -> i64 {
+        self.retention_now_ms.load(Ordering::Relaxed)
+    }
+}
+
 /// One partition of a topic.
 #[derive(Debug)]
-pub struct Partition {}
+pub struct Partition {
+    topic: String,
+    number: i32,
+    dir: PathBuf,
+    shared: Arc<Shared>,
+    config: Mutex<Arc<TopicConfig>>,
+    keeper: Mutex<()>,
+    state: Mutex<State>,
+    appended: watch::Sender<i64>,
+    durable: watch::Sender<DurableMark>,
+    queued: AtomicBool,
+}
+
+/// What [`Partition::flushed`] waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct DurableMark {
+    next_offset: i64,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+struct State {
+    start_offset: i64,
+    closed: Vec<ClosedSegment>,
+    active: ActiveSegment,
+    durable: DurableEnd,
+    compacted_offset: i64,
+    stopped: Option<Stopped>,
+    /// Offsets that were given and then lost with a failing disk: whoever still waits for them must not see a success.
+    lost: Vec<std::ops::Range<i64>>,
+    /// Closed segments whose bytes may not be on disk yet, oldest first.
+    unsynced: Vec<PinnedFile>,
+    /// Indexes of closed segments that have no file yet.
+    unwritten_indexes: Vec<(SegmentName, Arc<Index>)>,
+    /// Names in the directory changed since it was synced.
+    dir_changed: bool,
+    /// Segments that are no part of the partition any more, to be removed once the manifest says so.
+    obsolete: Vec<SegmentName>,
+    /// Bytes made durable since the last manifest; `u64::MAX` where it must be written anyway.
+    unnoted_bytes: u64,
+}
+
+/// The segment that is being written.
+#[derive(Debug)]
+struct ActiveSegment {
+    base_offset: i64,
+    size_bytes: u64,
+    next_offset: i64,
+    index: Index,
+    /// When its first batch came, by the retention clock in ms.
+    began_at: i64,
+    /// Held while it has unsynced bytes.
+    dirty: Option<PinnedFile>,
+}
+
+/// Why a partition takes no writes.
+#[derive(Debug, Clone)]
+enum Stopped {
+    Fenced(String),
+    Deleted,
+}
+
+impl ActiveSegment {
+    fn new(base_offset: i64) -> Self {
+        Self {
+            base_offset,
+            size_bytes: 0,
+            next_offset: base_offset,
+            index: Index::new(base_offset),
+            began_at: 0,
+            dirty: None,
+        }
+    }
+
+    fn name(&self) -> SegmentName {
+        SegmentName::first(self.base_offset)
+    }
+
+    fn end(&self) -> DurableEnd {
+        DurableEnd {
+            base_offset: self.base_offset,
+            size_bytes: self.size_bytes,
+            next_offset: self.next_offset,
+        }
+    }
+}
+
+impl State {
+    /// Where reading ends: what a failed disk may have lost is not shown any more.
+    fn visible_end(&self) -> DurableEnd {
+        if self.stopped.is_some() { self.durable } else { self.active.end() }
+    }
+
+    fn manifest(&self, clock_ms: i64) -> Manifest {
+        let is_durable = |segment: &&ClosedSegment| segment.name.base_offset < self.durable.base_offset;
+        Manifest {
+            start_offset: self.start_offset,
+            compacted_offset: self.compacted_offset,
+            clock_ms,
+            segments: self.closed.iter().filter(is_durable).cloned().collect(),
+            durable: self.durable,
+        }
+    }
+}
 
 impl Partition {
     /// The topic's name.
     pub fn topic(&self) -> &str {
-        unimplemented!()
+        &self.topic
     }
 
     /// The partition's number.
     pub fn number(&self) -> i32 {
-        unimplemented!()
+        self.number
     }
 
-    /// Appends one or more whole batches (v2) in order: checks sizes and CRCs, writes offsets into their headers in place,
-    /// and hands them to the page cache. All or none of them are in the log afterwards.
-    pub fn append(&self, batches: &mut [u8]) -> Result<Appended, LogError> {
-        let _ = batches;
-        unimplemented!()
+    /// The topic's settings.
+    pub fn config(&self) -> Arc<TopicConfig> {
+        Arc::clone(&self.config.lock())
     }
 
-    /// Resolves when everything before `next_offset` is on disk; [`LogError::Fenced`] where the disk failed before.
-    pub async fn flushed(self: &Arc<Self>, next_offset: i64) -> Result<(), LogError> {
-        let _ = next_offset;
-        unimplemented!()
-    }
-
-    /// Puts everything appended so far on disk, in the calling thread.
-    pub fn sync(&self) -> Result<(), LogError> {
-        unimplemented!()
-    }
-
-    /// Whole batches from the one that holds `from` (or the next one, where compaction removed it), CRC checked, at least one
-    /// and otherwise at most `bytes_max` bytes. Empty where `from` is the next offset to be written.
-    ///
-    /// [`LogError::Corrupt`] where the batch at `from` is damaged; it names the offset to go on.
-    pub fn read(&self, from: i64, bytes_max: usize) -> Result<Bytes, LogError> {
-        let _ = (from, bytes_max);
-        unimplemented!()
+    pub(crate) fn set_config(&self, config: Arc<TopicConfig>) {
+        *self.config.lock() = config;
     }
 
     /// First, next and durable offset.
     pub fn range(&self) -> Range {
-        unimplemented!()
+        let state = self.state.lock();
+        Range {
+            earliest: state.start_offset,
+            next: state.visible_end().next_offset,
+            durable: state.durable.next_offset,
+        }
     }
 
     /// The next offset to be written, as it changes: readers wait for it instead of polling.
     pub fn appended(&self) -> watch::Receiver<i64> {
-        unimplemented!()
-    }
-
-    /// The first record whose timestamp is at least `timestamp_ms`, by the newest record of each batch; `None` where all
-    /// are older.
-    pub fn offset_for_time(&self, timestamp_ms: i64) -> Result<Option<FoundByTime>, LogError> {
-        let _ = timestamp_ms;
-        unimplemented!()
-    }
-
-    /// Deletes every record before `offset`; durable when it returns. `offset` may be the next one at most.
-    pub fn delete_before(&self, offset: i64) -> Result<(), LogError> {
-        let _ = offset;
-        unimplemented!()
+        self.appended.subscribe()
     }
 
     /// Bytes on disk, indexes not counted.
     pub fn size_bytes(&self) -> u64 {
-        unimplemented!()
+        let state = self.state.lock();
+        state.closed.iter().map(|segment| segment.size_bytes).sum::<u64>() + state.active.size_bytes
+    }
+
+    /// Takes no more writes and reads; for a topic that is being deleted. Returns when nobody works on the files.
+    pub(crate) fn delete(&self) {
+        let _keeper = self.keeper.lock();
+        let mut state = self.state.lock();
+        state.stopped = Some(Stopped::Deleted);
+        state.unsynced.clear();
+        state.active.dirty = None;
+        let names = state.closed.iter().map(|segment| segment.name).chain([state.active.name()]);
+        for name in names {
+            self.shared.files.forget(&name.log_path(&self.dir));
+        }
+        self.durable.send_modify(|mark| mark.stopped = true);
+        self.appended.send_modify(|_| {});
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Marks the partition as queued for a sync; false where it is already.
+    pub(crate) fn enter_queue(&self) -> bool {
+        !self.queued.swap(true, Ordering::AcqRel)
+    }
+
+    /// Must come before the sync, so that what is appended meanwhile is queued again.
+    pub(crate) fn leave_queue(&self) {
+        self.queued.store(false, Ordering::Release);
+    }
+
+    fn check_writable(&self, state: &State) -> Result<(), LogError> {
+        match &state.stopped {
+            None => Ok(()),
+            Some(Stopped::Deleted) => Err(self.unknown()),
+            Some(Stopped::Fenced(reason)) => Err(self.fenced(reason.clone())),
+        }
+    }
+
+    fn fenced(&self, reason: String) -> LogError {
+        LogError::Fenced { topic: self.topic.clone(), partition: self.number, reason }
+    }
+
+    fn unknown(&self) -> LogError {
+        LogError::UnknownPartition { topic: self.topic.clone(), partition: self.number }
     }
 }

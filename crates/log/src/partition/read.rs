@@ -1,0 +1,245 @@
+//! Reading and looking up.
+
+use super::{FoundByTime, Partition, State, Stopped};
+use crate::index::Index;
+use crate::manifest::DurableEnd;
+use crate::metafile;
+use crate::segment::{ClosedSegment, Extent, SegmentName, SegmentReader, Step, Walk};
+use crate::{LogError, limits};
+use bytes::Bytes;
+use std::io;
+use std::sync::Arc;
+
+/// A segment to read.
+#[derive(Debug, Clone)]
+struct Place {
+    name: SegmentName,
+    extent: Extent,
+    /// Where to look things up; `None` where the index is not in memory.
+    index: Option<(u64, i64)>,
+}
+
+impl Partition {
+    /// Whole batches from the one that holds `from` (or the next one, where compaction removed it), CRC checked, at least one
+    /// and otherwise at most `bytes_max` bytes. Empty where `from` is the next offset to be written.
+    ///
+    /// [`LogError::Corrupt`] where the batch at `from` is damaged; it names the offset to go on.
+    pub fn read(&self, from: i64, bytes_max: usize) -> Result<Bytes, LogError> {
+        let mut wanted = from;
+        while let Some(place) = self.place_of(wanted, from)? {
+            match self.read_segment(&place, wanted, bytes_max) {
+                Ok(Some(run)) => return Ok(run),
+                Ok(None) => wanted = place.extent.next_offset,
+                Err(error) => self.check_read_error(&place, wanted, error)?,
+            }
+        }
+        Ok(Bytes::new())
+    }
+
+    /// The first record whose timestamp is at least `timestamp_ms`; `None` where all are older.
+    pub fn offset_for_time(&self, timestamp_ms: i64) -> Result<Option<FoundByTime>, LogError> {
+        let mut wanted = self.range().earliest;
+        while let Some(place) = self.place_of(wanted, wanted)? {
+            match self.find_time(&place, timestamp_ms) {
+                Ok(Some(found)) => return Ok(Some(found)),
+                Ok(None) => wanted = place.extent.next_offset,
+                Err(error) => self.check_read_error(&place, wanted, error)?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// The segment that holds `offset` or the next one after it; `None` at the end. `asked` is what the caller asked for.
+    fn place_of(&self, offset: i64, asked: i64) -> Result<Option<Place>, LogError> {
+        let state = self.state.lock();
+        let end = state.visible_end();
+        if matches!(state.stopped, Some(Stopped::Deleted)) {
+            return Err(self.unknown());
+        }
+        if asked < state.start_offset || asked > end.next_offset {
+            return Err(LogError::OffsetOutOfRange {
+                topic: self.topic.clone(),
+                partition: self.number,
+                offset: asked,
+                earliest: state.start_offset,
+                next: end.next_offset,
+            });
+        }
+        Ok((offset < end.next_offset).then(|| match state.closed_segment(offset) {
+            Some(segment) => Place { name: segment.name, extent: visible_extent(segment, end), index: None },
+            None => Place {
+                name: state.active.name(),
+                extent: Extent {
+                    size_bytes: end.size_bytes,
+                    next_offset: end.next_offset,
+                    may_have_gaps: false,
+                },
+                index: Some(state.active.index.position_of(offset)),
+            },
+        }))
+    }
+
+    fn read_segment(&self, place: &Place, from: i64, bytes_max: usize) -> Result<Option<Bytes>, LogError> {
+        let begin = match place.index {
+            Some(begin) => begin,
+            None => self.closed_index(place)?.position_of(from),
+        };
+        let chunk = bytes_max.saturating_add(limits::INDEX_INTERVAL_BYTES as usize);
+        let mut walk = self.walk(place.name, place.extent, begin, chunk)?;
+        loop {
+            match self.step(&mut walk, place.name)? {
+                Step::Batch(position, batch) if batch.header.last_offset() >= from => {
+                    return Ok(Some(walk.run(position, &batch, bytes_max)));
+                }
+                Step::Damaged { first, last } if last >= from => {
+                    return Err(self.corrupt(first.max(from), last));
+                }
+                Step::End => return Ok(None),
+                Step::Batch(..) | Step::Damaged { .. } => {}
+            }
+        }
+    }
+
+    fn find_time(&self, place: &Place, timestamp_ms: i64) -> Result<Option<FoundByTime>, LogError> {
+        let (newest, begin, start_offset) = {
+            let state = self.state.lock();
+            let closed = state.closed.iter().find(|segment| segment.name == place.name);
+            let index = &state.active.index;
+            let newest = closed.map_or(index.newest_timestamp(), |segment| segment.newest_timestamp);
+            (newest, place.index.map(|_| index.position_of_time(timestamp_ms)), state.start_offset)
+        };
+        if newest < timestamp_ms {
+            return Ok(None);
+        }
+        let begin = match begin {
+            Some(begin) => begin,
+            None => self.closed_index(place)?.position_of_time(timestamp_ms),
+        };
+        let mut walk = self.walk(place.name, place.extent, begin, limits::SCAN_BYTES / 16)?;
+        loop {
+            let batch = match self.step(&mut walk, place.name)? {
+                Step::End => return Ok(None),
+                Step::Damaged { .. } => continue,
+                Step::Batch(_, batch) => batch,
+            };
+            if batch.header.max_timestamp < timestamp_ms || batch.header.last_offset() < start_offset {
+                continue;
+            }
+            // Records that cannot be decompressed are the reader's trouble; it begins with their batch.
+            let first =
+                FoundByTime { offset: batch.header.base_offset, timestamp: batch.header.max_timestamp };
+            let Ok(records) = batch.records() else { return Ok(Some(first)) };
+            let found = records
+                .into_iter()
+                .find(|record| record.timestamp >= timestamp_ms && record.offset >= start_offset);
+            if let Some(record) = found {
+                return Ok(Some(FoundByTime { offset: record.offset, timestamp: record.timestamp }));
+            }
+        }
+    }
+
+    /// The index of a closed segment: from memory, from its file, or made anew.
+    fn closed_index(&self, place: &Place) -> Result<Arc<Index>, LogError> {
+        let path = place.name.log_path(&self.dir);
+        if let Some(index) = self.shared.files.index(&path) {
+            return Ok(index);
+        }
+        let file = metafile::read(&*self.shared.disk, &place.name.index_path(&self.dir)).ok().flatten();
+        let index = file
+            .and_then(|file| Index::decode(place.name.base_offset, &file))
+            .filter(|index| index.covered_bytes() == place.extent.size_bytes);
+        let index = match index {
+            Some(index) => index,
+            None => {
+                let index = self.build_index(place.name, place.extent)?;
+                self.write_index(place.name, &index.encode());
+                index
+            }
+        };
+        let index = Arc::new(index);
+        // Opened first, so that there is something to keep it with.
+        self.open_segment(place.name)?;
+        self.shared.files.keep_index(&path, Arc::clone(&index));
+        Ok(index)
+    }
+
+    /// Reads a segment from front to back and indexes what is sound.
+    pub(super) fn build_index(&self, name: SegmentName, extent: Extent) -> Result<Index, LogError> {
+        let mut index = Index::new(name.base_offset);
+        let mut walk = self.walk(name, extent, (0, name.base_offset), limits::SCAN_BYTES)?;
+        loop {
+            match self.step(&mut walk, name)? {
+                Step::Batch(position, batch) => index.push(position, &batch.header),
+                Step::Damaged { first, last } => {
+                    tracing::error!(
+                        topic = self.topic,
+                        partition = self.number,
+                        first,
+                        last,
+                        "records damaged"
+                    );
+                }
+                Step::End => {
+                    index.cover(extent.size_bytes, extent.next_offset);
+                    return Ok(index);
+                }
+            }
+        }
+    }
+
+    fn open_segment(&self, name: SegmentName) -> Result<Arc<dyn crate::DiskFile>, LogError> {
+        let path = name.log_path(&self.dir);
+        self.shared.files.open(&path).map_err(|error| LogError::io("open", &path, error))
+    }
+
+    pub(super) fn walk(
+        &self,
+        name: SegmentName,
+        extent: Extent,
+        begin: (u64, i64),
+        chunk_bytes: usize,
+    ) -> Result<Walk, LogError> {
+        let reader = SegmentReader::new(self.open_segment(name)?, extent.size_bytes, chunk_bytes)
+            .map_err(|error| LogError::io("read", &name.log_path(&self.dir), error))?;
+        Ok(Walk::new(reader, extent, begin))
+    }
+
+    pub(super) fn step(&self, walk: &mut Walk, name: SegmentName) -> Result<Step, LogError> {
+        walk.next().map_err(|error| LogError::io("read", &name.log_path(&self.dir), error))
+    }
+
+    /// What an error means: nothing, where retention or compaction removed the segment after it was looked up; damage, where its
+    /// file is gone.
+    fn check_read_error(&self, place: &Place, wanted: i64, error: LogError) -> Result<(), LogError> {
+        let state = self.state.lock();
+        let there = state.closed.iter().any(|segment| segment.name == place.name)
+            || state.active.name() == place.name;
+        match error {
+            _ if !there => Ok(()),
+            LogError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Err(self.corrupt(wanted, place.extent.next_offset - 1))
+            }
+            error => Err(error),
+        }
+    }
+
+    fn corrupt(&self, first: i64, last: i64) -> LogError {
+        LogError::Corrupt { topic: self.topic.clone(), partition: self.number, first, last }
+    }
+}
+
+/// What may be read of a closed segment.
+fn visible_extent(segment: &ClosedSegment, end: DurableEnd) -> Extent {
+    let extent = segment.extent();
+    if segment.name.base_offset == end.base_offset {
+        return Extent { size_bytes: end.size_bytes, next_offset: end.next_offset, ..extent };
+    }
+    extent
+}
+
+impl State {
+    /// The closed segment that holds `offset`, or the next one after it.
+    fn closed_segment(&self, offset: i64) -> Option<&ClosedSegment> {
+        self.closed.get(self.closed.partition_point(|segment| segment.next_offset <= offset))
+    }
+}

@@ -67,6 +67,9 @@ pub(crate) fn signal(value: &Value<'_>, out: &mut Mistakes) -> Option<Said<Signa
         Err(mistakes) => {
             for mut mistake in mistakes {
                 mistake.span = Some(value.node.span.clone());
+                if mistake.label.is_empty() {
+                    "expected a signal that can be".clone_into(&mut mistake.label);
+                }
                 mistake.help.get_or_insert_with(|| "docs/plant-folder.md lists every key".to_owned());
                 out.push(mistake.key(value.key.clone()));
             }

@@ -72,7 +72,7 @@ impl Text {
     }
 
     /// Where `range` of the value was written. What begins in one piece and ends in another is the whole text, unless
-    /// a placeholder's value is in it: then that cell is to blame.
+    /// a placeholder's value or a secret is in it: then that one is to blame.
     pub(crate) fn place(&self, range: &Range<usize>) -> Span {
         let mut at = 0;
         let mut touched = Vec::new();
@@ -93,10 +93,11 @@ impl Text {
                 Span { file: piece.span.file.clone(), range: offset + from..offset + to }
             }
             [(_, piece)] => piece.span.clone(),
-            _ => touched
-                .iter()
-                .find(|(_, piece)| piece.kind == Kind::Cell)
-                .map_or_else(|| self.span.clone(), |(_, piece)| piece.span.clone()),
+            _ => {
+                let cell = touched.iter().find(|(_, piece)| piece.kind == Kind::Cell);
+                let secret = touched.iter().find(|(_, piece)| matches!(piece.kind, Kind::Secret(_)));
+                cell.or(secret).map_or_else(|| self.span.clone(), |(_, piece)| piece.span.clone())
+            }
         }
     }
 
@@ -247,7 +248,7 @@ mod tests {
         assert_eq!(place(6..13), ("a.toml".to_owned(), 19..27));
         assert_eq!(place(13..14), ("a.toml".to_owned(), 27..28));
         assert_eq!(place(0..3), ("t.csv".to_owned(), 3..7));
-        assert_eq!(place(5..14), ("a.toml".to_owned(), 10..29));
+        assert_eq!(place(5..14), ("a.toml".to_owned(), 19..27));
     }
 
     #[test]

@@ -45,6 +45,6 @@ pub const HOLES: usize = 4096;
 /// First pause before a unit that did not answer is tried again.
 pub const UNIT_RETRY_MIN: Duration = Duration::from_secs(5);
 /// Longest pause before a unit that did not answer is tried again.
-pub const UNIT_RETRY_MAX: Duration = Duration::from_secs(60);
+pub const UNIT_RETRY_MAX: Duration = Duration::from_mins(1);
 /// Shortest time-out of the one request that tries a unit again; see [`crate::session`].
 pub const PROBE_TIMEOUT_MIN: Duration = Duration::from_millis(50);

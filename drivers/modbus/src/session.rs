@@ -169,7 +169,9 @@ impl Client {
                 Outcome::Data
             }
             Answer::Files(ranges) => {
-                ranges.iter().for_each(|range| buffer.extend_from_slice(range));
+                for range in ranges {
+                    buffer.extend_from_slice(range);
+                }
                 Outcome::Data
             }
             Answer::Identification(pdu) => {

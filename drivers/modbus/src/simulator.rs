@@ -5,6 +5,7 @@
 
 mod memory;
 
+use crate::address::Area;
 use crate::codec::request::IdentificationCode;
 use crate::codec::{
     BitData, ExceptionCode, FileData, Function, Header, Identification, RegisterData, Request, Response, adu,
@@ -123,87 +124,124 @@ impl Server {
         if !self.memory.has_unit(unit) {
             return Err(ExceptionCode::GATEWAY_TARGET_FAILED);
         }
-        let mut visit = Visit::new(&self.memory, &self.context, now);
-        let function = request.function();
-        let place = |area| Place { unit, area };
-        use crate::address::Area as A;
-        Ok(match request {
-            Request::ReadCoils(range) | Request::ReadDiscreteInputs(range) => {
-                let area = if function == Function::ReadCoils { A::Coil } else { A::DiscreteInput };
-                visit.read_bits(place(area), Span::new(range.start().into(), range.quantity()), data)?;
-                Response::Bits(function, BitData::new(data).ok_or(ExceptionCode::SERVER_DEVICE_FAILURE)?)
-            }
-            Request::ReadHoldingRegisters(range) | Request::ReadInputRegisters(range) => {
-                let holding = function == Function::ReadHoldingRegisters;
-                let area = if holding { A::HoldingRegister } else { A::InputRegister };
-                visit.read_registers(place(area), Span::new(range.start().into(), range.quantity()), data)?;
-                registers(function, data)?
-            }
-            Request::WriteSingleCoil { address, on } => {
-                visit.write_bits(place(A::Coil), (*address).into(), &[*on])?;
-                Response::WroteCoil { address: *address, on: *on }
-            }
-            Request::WriteSingleRegister { address, value } => {
-                visit.write_registers(place(A::HoldingRegister), (*address).into(), &value.to_be_bytes())?;
-                Response::WroteRegister { address: *address, value: *value }
-            }
-            Request::WriteMultipleCoils(block) => {
-                let states: Vec<bool> = block.states().collect();
-                visit.write_bits(place(A::Coil), block.start().into(), &states)?;
-                let quantity = u16::try_from(states.len()).unwrap_or(u16::MAX);
-                Response::Wrote { function, start: block.start(), quantity }
-            }
-            Request::WriteMultipleRegisters(block) => {
-                visit.write_registers(place(A::HoldingRegister), block.start().into(), block.bytes())?;
-                Response::Wrote { function, start: block.start(), quantity: block.quantity() }
-            }
-            Request::MaskWriteRegister { address, and, or } => {
-                let holding = place(A::HoldingRegister);
-                visit.read_registers(holding, Span::new((*address).into(), 1), data)?;
-                let old = data.first_chunk().copied().map_or(0, u16::from_be_bytes);
-                let new = (old & and) | (or & !and);
-                visit.write_registers(holding, (*address).into(), &new.to_be_bytes())?;
-                Response::MaskedRegister { address: *address, and: *and, or: *or }
-            }
-            Request::ReadWriteMultipleRegisters(both) => {
-                let holding = place(A::HoldingRegister);
-                let read = Span::new(both.read().start().into(), both.read().quantity());
-                visit.check(holding, read)?;
-                visit.write_registers(holding, both.write().start().into(), both.write().bytes())?;
-                visit.read_registers(holding, read, data)?;
-                registers(function, data)?
-            }
-            Request::ReadFileRecord(reads) => {
-                let files = place(A::ExtendedRegister);
-                let mut ends = Vec::new();
-                for range in reads.ranges() {
-                    visit.read_registers(files, Span::new(range.address(), range.length()), data)?;
-                    ends.push(data.len());
-                }
-                let mut start = 0;
-                let records =
-                    ends.iter().map(|end| &data[std::mem::replace(&mut start, *end)..*end]).collect();
-                Response::FileRecord(FileData::new(records).ok_or(ExceptionCode::SERVER_DEVICE_FAILURE)?)
-            }
-            Request::WriteFileRecord(writes) => {
-                let files = place(A::ExtendedRegister);
-                for block in writes.blocks() {
-                    visit.check(files, Span::new(block.range().address(), block.range().length()))?;
-                }
-                for block in writes.blocks() {
-                    visit.write_registers(files, block.range().address(), block.bytes())?;
-                }
-                Response::WroteFileRecord(writes.clone())
-            }
-            Request::ReadDeviceIdentification { code, object } => identification(*code, *object)?,
-        })
+        let visit = Visit::new(&self.memory, &self.context, now);
+        if is_write(request.function()) {
+            write(visit, unit, request, data)
+        } else {
+            read(visit, unit, request, data)
+        }
     }
 }
 
-fn registers(function: Function, data: &[u8]) -> Result<Response<'_>, ExceptionCode> {
-    RegisterData::new(data)
-        .map(|data| Response::Registers(function, data))
-        .ok_or(ExceptionCode::SERVER_DEVICE_FAILURE)
+fn read<'a>(
+    mut visit: Visit<'_>,
+    unit: u8,
+    request: &Request<'a>,
+    data: &'a mut Vec<u8>,
+) -> Result<Response<'a>, ExceptionCode> {
+    let function = request.function();
+    let place = |area| Place { unit, area };
+    let bits = |data: &'a [u8]| BitData::new(data).map(|data| Response::Bits(function, data));
+    let answer = match request {
+        Request::ReadCoils(range) => {
+            visit.read_bits(place(Area::Coil), span(range.start(), range.quantity()), data)?;
+            bits(data)
+        }
+        Request::ReadDiscreteInputs(range) => {
+            visit.read_bits(place(Area::DiscreteInput), span(range.start(), range.quantity()), data)?;
+            bits(data)
+        }
+        Request::ReadHoldingRegisters(range) => {
+            visit.read_registers(
+                place(Area::HoldingRegister),
+                span(range.start(), range.quantity()),
+                data,
+            )?;
+            registers(function, data)
+        }
+        Request::ReadInputRegisters(range) => {
+            visit.read_registers(place(Area::InputRegister), span(range.start(), range.quantity()), data)?;
+            registers(function, data)
+        }
+        Request::ReadFileRecord(reads) => {
+            let mut ends = Vec::new();
+            for range in reads.ranges() {
+                let records = Span::new(range.address(), range.length());
+                visit.read_registers(place(Area::ExtendedRegister), records, data)?;
+                ends.push(data.len());
+            }
+            let mut start = 0;
+            let records = ends.iter().map(|end| &data[std::mem::replace(&mut start, *end)..*end]).collect();
+            FileData::new(records).map(Response::FileRecord)
+        }
+        Request::ReadDeviceIdentification { code, object } => identification(*code, *object)?,
+        _ => None,
+    };
+    answer.ok_or(ExceptionCode::SERVER_DEVICE_FAILURE)
+}
+
+fn write<'a>(
+    mut visit: Visit<'_>,
+    unit: u8,
+    request: &Request<'a>,
+    data: &'a mut Vec<u8>,
+) -> Result<Response<'a>, ExceptionCode> {
+    let function = request.function();
+    let (coils, holding) = (Place { unit, area: Area::Coil }, Place { unit, area: Area::HoldingRegister });
+    let answer = match request {
+        Request::WriteSingleCoil { address, on } => {
+            visit.write_bits(coils, (*address).into(), &[*on])?;
+            Some(Response::WroteCoil { address: *address, on: *on })
+        }
+        Request::WriteSingleRegister { address, value } => {
+            visit.write_registers(holding, (*address).into(), &value.to_be_bytes())?;
+            Some(Response::WroteRegister { address: *address, value: *value })
+        }
+        Request::WriteMultipleCoils(block) => {
+            let states: Vec<bool> = block.states().collect();
+            visit.write_bits(coils, block.start().into(), &states)?;
+            let quantity = u16::try_from(states.len()).unwrap_or(u16::MAX);
+            Some(Response::Wrote { function, start: block.start(), quantity })
+        }
+        Request::WriteMultipleRegisters(block) => {
+            visit.write_registers(holding, block.start().into(), block.bytes())?;
+            Some(Response::Wrote { function, start: block.start(), quantity: block.quantity() })
+        }
+        Request::MaskWriteRegister { address, and, or } => {
+            visit.read_registers(holding, span(*address, 1), data)?;
+            let old = data.first_chunk().copied().map_or(0, u16::from_be_bytes);
+            let new = (old & and) | (or & !and);
+            visit.write_registers(holding, (*address).into(), &new.to_be_bytes())?;
+            Some(Response::MaskedRegister { address: *address, and: *and, or: *or })
+        }
+        Request::ReadWriteMultipleRegisters(both) => {
+            let read = span(both.read().start(), both.read().quantity());
+            visit.check(holding, read)?;
+            visit.write_registers(holding, both.write().start().into(), both.write().bytes())?;
+            visit.read_registers(holding, read, data)?;
+            registers(function, data)
+        }
+        Request::WriteFileRecord(writes) => {
+            let files = Place { unit, area: Area::ExtendedRegister };
+            for block in writes.blocks() {
+                visit.check(files, Span::new(block.range().address(), block.range().length()))?;
+            }
+            for block in writes.blocks() {
+                visit.write_registers(files, block.range().address(), block.bytes())?;
+            }
+            Some(Response::WroteFileRecord(writes.clone()))
+        }
+        _ => None,
+    };
+    answer.ok_or(ExceptionCode::SERVER_DEVICE_FAILURE)
+}
+
+fn span(start: u16, quantity: u16) -> Span {
+    Span::new(start.into(), quantity)
+}
+
+fn registers(function: Function, data: &[u8]) -> Option<Response<'_>> {
+    RegisterData::new(data).map(|data| Response::Registers(function, data))
 }
 
 const fn is_write(function: Function) -> bool {
@@ -222,7 +260,7 @@ const fn is_write(function: Function) -> bool {
 /// Vendor, product code and revision (V1.1b3, 6.21).
 const OBJECTS: [&str; 3] = ["Millstream", "simulator", env!("CARGO_PKG_VERSION")];
 
-fn identification<'a>(code: IdentificationCode, object: u8) -> Result<Response<'a>, ExceptionCode> {
+fn identification<'a>(code: IdentificationCode, object: u8) -> Result<Option<Response<'a>>, ExceptionCode> {
     let all =
         OBJECTS.iter().enumerate().filter_map(|(id, text)| Some((u8::try_from(id).ok()?, text.as_bytes())));
     let objects: Vec<_> = if code == IdentificationCode::One {
@@ -237,9 +275,7 @@ fn identification<'a>(code: IdentificationCode, object: u8) -> Result<Response<'
         all.filter(|(id, _)| *id >= from).collect()
     };
     // 0x81: basic identification, by stream and one by one.
-    Identification::new(code.code(), 0x81, None, objects)
-        .map(Response::Identification)
-        .ok_or(ExceptionCode::SERVER_DEVICE_FAILURE)
+    Ok(Identification::new(code.code(), 0x81, None, objects).map(Response::Identification))
 }
 
 impl Machine for Server {

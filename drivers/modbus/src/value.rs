@@ -349,7 +349,9 @@ impl Encoding {
                     return Err(self.wrong_range(value));
                 }
                 units.resize(self.length.into(), 0);
-                units.into_iter().for_each(|unit| self.push(unit.to_be_bytes(), out));
+                for unit in units {
+                    self.push(unit.to_be_bytes(), out);
+                }
             }
             _ => self.encode_wide(value, out)?,
         }
@@ -424,7 +426,9 @@ impl Encoding {
                         *register |= 1_u16.wrapping_shl(bit);
                     }
                 }
-                registers.into_iter().for_each(|register| self.push(register.to_be_bytes(), out));
+                for register in registers {
+                    self.push(register.to_be_bytes(), out);
+                }
             }
             data_type if is_packed(data_type) => {
                 let items = self.elements(value, count)?;

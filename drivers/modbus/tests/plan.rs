@@ -1,5 +1,7 @@
 //! The planner: its figures, its minimality against every possible plan, and what it never does.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use millstream_driver::{ConnectionString, TagSpec};
 use millstream_modbus::address::Area;
 use millstream_modbus::options::{self, Settings};

@@ -393,9 +393,9 @@ fn options(cursor: &mut Cursor<'_>) -> Result<(Option<u8>, Option<ByteOrder>), D
                     return wrong(value, format!("`{text}` is no unit id"), "expected 0 to 255".to_owned());
                 }
             },
-            "byte-order" if order.is_none() => match ByteOrder::from_name(text) {
-                Some(known) => order = Some(known),
-                None => {
+            "byte-order" if order.is_none() => {
+                order = ByteOrder::from_name(text);
+                if order.is_none() {
                     let near = nearest(text, ByteOrder::NAMES.iter().copied())
                         .map_or_else(|| help.to_owned(), |name| format!("did you mean `{name}`?"));
                     return Err(Diagnostic::error("address-option", format!("`{text}` is no byte order"))
@@ -403,7 +403,7 @@ fn options(cursor: &mut Cursor<'_>) -> Result<(Option<u8>, Option<ByteOrder>), D
                         .label(format!("expected one of {}", ByteOrder::NAMES.join(", ")))
                         .help(near));
                 }
-            },
+            }
             _ if OPTIONS.contains(&key) => {
                 return wrong(name, format!("`{key}` is given twice"), "give it once".to_owned());
             }

@@ -327,7 +327,7 @@ impl<'a> FileWrites<'a> {
         let bytes: usize = self.0.iter().map(|block| block.bytes.len().saturating_add(7)).sum();
         out.put_u8(u8::try_from(bytes).unwrap_or(u8::MAX));
         for block in &self.0 {
-            put_range(&block.range, out);
+            put_range(block.range, out);
             out.put_slice(block.bytes);
         }
     }
@@ -344,7 +344,7 @@ impl<'a> FileWrites<'a> {
     }
 }
 
-fn put_range(range: &FileRange, out: &mut BytesMut) {
+fn put_range(range: FileRange, out: &mut BytesMut) {
     out.put_u8(REFERENCE_TYPE);
     out.put_u16(range.file);
     out.put_u16(range.record);
@@ -496,7 +496,7 @@ impl<'a> Request<'a> {
             Self::ReadFileRecord(reads) => {
                 let bytes = reads.0.len().saturating_mul(7);
                 out.put_u8(u8::try_from(bytes).unwrap_or(u8::MAX));
-                reads.0.iter().for_each(|range| put_range(range, out));
+                reads.0.iter().for_each(|range| put_range(*range, out));
             }
             Self::WriteFileRecord(writes) => writes.encode(out),
             Self::MaskWriteRegister { address, and, or } => {

@@ -186,9 +186,9 @@ impl Scan {
         let (mut kept, mut left_out) = (VecDeque::new(), Vec::new());
         for job in self.waiting.drain(..) {
             if job.read.request(group).place().unit == unit {
-                left_out.push(job)
+                left_out.push(job);
             } else {
-                kept.push_back(job)
+                kept.push_back(job);
             }
         }
         self.waiting = kept;

@@ -10,9 +10,12 @@
 //! Data enters as statements ([`Engine::execute`]) and as records of the topics they name, and leaves as records of the
 //! queries' topics, as rows of push queries ([`PushQuery`]), and as records of [`ERROR_TOPIC`] for what could not be used.
 
+mod batch;
 mod catalog;
 mod engine;
 mod error;
+mod expression;
+mod function;
 pub mod limits;
 pub mod parse;
 pub mod plan;

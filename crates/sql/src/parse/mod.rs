@@ -7,6 +7,7 @@ pub mod ast;
 mod clause;
 mod expr;
 mod lexer;
+mod print;
 mod statement;
 #[cfg(test)]
 mod tests;

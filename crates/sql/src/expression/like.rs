@@ -1,0 +1,99 @@
+//! `LIKE` patterns: `%` is any text, `_` any one character.
+
+use super::Fault;
+
+/// A compiled pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pattern(Vec<Part>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Char(char),
+    One,
+    Any,
+}
+
+impl Pattern {
+    /// Reads a pattern; the escape character may only stand before `%`, `_` and itself.
+    pub(crate) fn compile(pattern: &str, escape: Option<char>) -> Result<Self, Fault> {
+        let mut parts = Vec::new();
+        let mut chars = pattern.chars();
+        while let Some(c) = chars.next() {
+            parts.push(if Some(c) == escape {
+                match chars.next() {
+                    Some(next) if matches!(next, '%' | '_') || Some(next) == escape => Part::Char(next),
+                    _ => {
+                        let message = format!("'{c}' escapes nothing in '{pattern}'");
+                        return Err(Fault::Function("LIKE", message));
+                    }
+                }
+            } else {
+                match c {
+                    '%' => Part::Any,
+                    '_' => Part::One,
+                    c => Part::Char(c),
+                }
+            });
+        }
+        parts.dedup_by(|a, b| *a == Part::Any && *b == Part::Any);
+        Ok(Self(parts))
+    }
+
+    /// Whether all of `text` matches. Takes at most length × length steps: there is one place to go back to.
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        let mut rest = text.chars();
+        let mut part = 0;
+        let mut back = None;
+        loop {
+            let before = rest.clone();
+            match (self.0.get(part), rest.next()) {
+                (Some(Part::Any), _) => {
+                    part += 1;
+                    back = Some((part, before.clone()));
+                    rest = before;
+                    continue;
+                }
+                (Some(Part::One), Some(_)) => {
+                    part += 1;
+                    continue;
+                }
+                (Some(Part::Char(expected)), Some(found)) if *expected == found => {
+                    part += 1;
+                    continue;
+                }
+                (None, None) => return true,
+                _ => {}
+            }
+            let Some((after_any, from)) = &mut back else { return false };
+            if from.next().is_none() {
+                return false;
+            }
+            part = *after_any;
+            rest = from.clone();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_texts() {
+        for (pattern, escape, text, matches) in [
+            ("press%", None, "press1", true),
+            ("press%", None, "a press", false),
+            ("%r_ss%", None, "a press", true),
+            ("%a%b%c", None, "xaxbxbxc", true),
+            ("%a%b%c", None, "xaxbxbx", false),
+            ("", None, "", true),
+            ("%", None, "", true),
+            ("50!%", Some('!'), "50%", true),
+            ("50!%", Some('!'), "50x", false),
+            ("a.c", None, "abc", false),
+        ] {
+            assert_eq!(Pattern::compile(pattern, escape).unwrap().matches(text), matches, "{pattern} {text}");
+        }
+        assert!(Pattern::compile("a!b", Some('!')).is_err());
+    }
+}

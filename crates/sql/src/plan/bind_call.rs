@@ -1,0 +1,170 @@
+//! Calls of functions: scalar, aggregate, and with a memory per key; and what else a group has.
+
+use super::bind::{Binder, Context, Mistake, type_of, wrong_type};
+use super::query_plan::{GroupCall, Keyed};
+use crate::expression::{Node, NodeKind};
+use crate::function::{aggregate, keyed, names, scalar, widens};
+use crate::parse::ast::{Expr, ExprKind, Name, RelationKind};
+use crate::{KeyFormat, SqlType};
+use millstream_model::{Diagnostic, nearest};
+
+impl Binder<'_> {
+    pub(super) fn call(&mut self, name: &Name, args: &[Expr], star: bool, expr: &Expr) -> Result<Node, Mistake> {
+        if aggregate::find(&name.text).is_some() {
+            return Err(Box::new(
+                Diagnostic::error("sql-aggregate", format!("{} cannot stand here", name.text))
+                    .label("an aggregate needs GROUP BY, and cannot stand in WHERE, GROUP BY or another aggregate")
+                    .help("add GROUP BY to the query")
+                    .at(expr.place.clone()),
+            ));
+        }
+        if let Some(function) = keyed::find(&name.text) {
+            return self.keyed_call(function, args, expr);
+        }
+        let bound = args.iter().map(|arg| self.bind(arg)).collect::<Result<Vec<_>, _>>()?;
+        match (name.text.as_str(), bound.as_slice()) {
+            ("UNIX_TIMESTAMP", []) if !star => return Ok(Node::new(NodeKind::Now, SqlType::BigInt)),
+            // A copy of a key column that goes into the value; projections tell it by its name.
+            ("AS_VALUE", [value]) => return Ok(value.clone()),
+            _ => {}
+        }
+        let Some(function) = scalar(&name.text) else {
+            let mistake = Diagnostic::error("sql-function", format!("there is no function {}", name.text))
+                .label("unknown function")
+                .at(name.place.clone());
+            return Err(Box::new(match nearest(&name.text, names()) {
+                Some(near) => mistake.help(format!("did you mean {near}?")),
+                None => mistake.help("SHOW FUNCTIONS lists what there is"),
+            }));
+        };
+        let types: Vec<_> = bound.iter().map(type_of).collect();
+        let Some(resolved) = function.resolve(&types).filter(|_| !star) else {
+            let given: Vec<_> = types.iter().map(|t| t.map_or("NULL", SqlType::name)).collect();
+            return Err(Box::new(
+                Diagnostic::error("sql-arguments", format!("{} does not take these arguments", name.text))
+                    .label(format!("({})", if star { "*".to_owned() } else { given.join(", ") }))
+                    .help(format!("it is called as {}", function.usages().join(", or ")))
+                    .at(expr.place.clone()),
+            ));
+        };
+        let args = bound.into_iter().zip(resolved.args).map(|(arg, sql_type)| arg.cast_to(sql_type)).collect();
+        Ok(Node::new(NodeKind::Call { call: resolved.call, args }, resolved.returns))
+    }
+
+    fn keyed_call(
+        &mut self,
+        function: &'static keyed::KeyedFunction,
+        args: &[Expr],
+        expr: &Expr,
+    ) -> Result<Node, Mistake> {
+        let refuse = |label: &str, help: &str| {
+            Box::new(
+                Diagnostic::error("sql-keyed", format!("{} cannot stand here", function.name))
+                    .label(label)
+                    .help(help)
+                    .at(expr.place.clone()),
+            )
+        };
+        if matches!(self.context, Context::Groups(_)) {
+            return Err(refuse("it looks at rows, not at groups", "make a second query over the result of this one"));
+        }
+        let key = self.scope.key_slots();
+        if key.is_empty() || self.scope.relation.kind == RelationKind::Table {
+            let help = "declare a column as KEY in CREATE STREAM";
+            return Err(refuse("it remembers by the key of a stream, and there is none", help));
+        }
+        let mut bound = Vec::new();
+        for (index, arg) in args.iter().enumerate() {
+            let node = self.bind(arg)?;
+            let Some(wanted) = function.params.get(index) else { break };
+            if !widens(type_of(&node), *wanted) {
+                return Err(wrong_type(arg, node.sql_type, wanted.name()));
+            }
+            bound.push(node.cast_to(*wanted));
+        }
+        if args.len() != function.params.len() {
+            return Err(refuse(&format!("it takes {} arguments", function.params.len()), function.usage));
+        }
+        let key_format = match self.scope.relation.key_format {
+            KeyFormat::None => KeyFormat::Kafka,
+            format => format,
+        };
+        self.keyed.push(Keyed { function, args: bound, key, key_format });
+        let slot = self.scope.columns.len() + self.keyed_before + self.keyed.len() - 1;
+        Ok(Node::new(NodeKind::Column(slot), function.returns))
+    }
+
+    /// The slot of a part of a group: one of its keys, a bound of its window, an aggregate. `None` where the expression
+    /// is none of these (or where there are no groups), and must be looked into.
+    pub(super) fn group_part(&mut self, expr: &Expr) -> Result<Option<Node>, Mistake> {
+        let Context::Groups(group) = &mut self.context else { return Ok(None) };
+        if let Some(slot) = group.keys.iter().position(|(key, _)| key.same_as(expr)) {
+            return Ok(Some(Node::new(NodeKind::Column(slot), group.keys[slot].1)));
+        }
+        match &expr.kind {
+            ExprKind::Column { name, .. } => {
+                let bound = ["WINDOWSTART", "WINDOWEND"].iter().position(|bound| *bound == name.text);
+                if let (Some(bound), true) = (bound, group.windowed) {
+                    return Ok(Some(Node::new(NodeKind::Column(group.keys.len() + bound), SqlType::BigInt)));
+                }
+                Err(Box::new(
+                    Diagnostic::error("sql-group", format!("`{}` has many values in a group", name.text))
+                        .label("neither in GROUP BY nor in an aggregate")
+                        .help(format!("write LATEST_BY_OFFSET({}), or add it to GROUP BY", name.text))
+                        .at(expr.place.clone()),
+                ))
+            }
+            ExprKind::Call { name, args, star } => match aggregate::find(&name.text) {
+                Some(function) => self.aggregate(function, args, *star, expr).map(Some),
+                None => Ok(None),
+            },
+            _ => Ok(None),
+        }
+    }
+
+    fn aggregate(
+        &mut self,
+        function: &aggregate::AggregateFunction,
+        args: &[Expr],
+        star: bool,
+        expr: &Expr,
+    ) -> Result<Node, Mistake> {
+        // Arguments are expressions over rows, whatever they stand in.
+        let context = std::mem::replace(&mut self.context, Context::Rows);
+        let bound = args.iter().map(|arg| self.bind(arg)).collect::<Result<Vec<_>, _>>();
+        self.context = context;
+        let mut bound = bound?;
+        let arg = if bound.len() == 1 { bound.pop() } else { None };
+        let counts_rows = star && function.name == "COUNT";
+        let resolved = match &arg {
+            Some(arg) => function.resolve(Some(arg.sql_type)),
+            None if counts_rows => function.resolve(None),
+            None => None,
+        };
+        let Some(aggregate) = resolved else {
+            return Err(Box::new(
+                Diagnostic::error("sql-arguments", format!("{} does not take these arguments", function.name))
+                    .label(arg.map_or("expected one argument", |arg| arg.sql_type.name()))
+                    .help(function.doc)
+                    .at(expr.place.clone()),
+            ));
+        };
+        let Context::Groups(group) = &mut self.context else { return Err(wrong_type(expr, aggregate.returns(), "")) };
+        let slot = arg.map(|arg| {
+            let text = args[0].to_string();
+            group.arg_texts.iter().position(|known| *known == text).unwrap_or_else(|| {
+                group.arg_texts.push(text);
+                group.args.push(arg);
+                group.args.len() - 1
+            })
+        });
+        // Before the calls' arguments stand the group's keys.
+        let call = GroupCall { aggregate, arg: slot.map(|slot| group.keys.len() + slot) };
+        let index = group.calls.iter().position(|known| *known == call).unwrap_or_else(|| {
+            group.calls.push(call);
+            group.calls.len() - 1
+        });
+        let window_columns = if group.windowed { 2 } else { 0 };
+        Ok(Node::new(NodeKind::Column(group.keys.len() + window_columns + index), aggregate.returns()))
+    }
+}

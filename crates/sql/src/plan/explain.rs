@@ -1,0 +1,68 @@
+//! `EXPLAIN`: a plan in words, one line per step.
+
+use super::Action;
+use super::query_plan::{Group, QueryPlan, ScanColumn, Step};
+use crate::parse::ast::Emit;
+use millstream_model::format_duration;
+use std::time::Duration;
+
+/// Step and detail, from source to sink.
+pub(crate) fn of_action(action: &Action) -> Vec<(String, String)> {
+    match action {
+        Action::Start(query) => {
+            let mut lines = of_plan(&query.plan);
+            let sink = &query.sink.relation;
+            lines.push(("Sink".to_owned(), format!("{} into topic {}, key {}", sink.name, sink.topic, sink.key_format)));
+            lines.insert(0, ("Query".to_owned(), query.id.to_string()));
+            lines
+        }
+        Action::Push(plan) => of_plan(plan),
+        _ => vec![("Statement".to_owned(), "runs at once".to_owned())],
+    }
+}
+
+/// Step and detail of a query.
+pub(crate) fn of_plan(plan: &QueryPlan) -> Vec<(String, String)> {
+    let mut lines = Vec::new();
+    let scan = &plan.scan;
+    let used = scan.columns.iter().filter(|column| matches!(column, ScanColumn::Value(_))).count();
+    let names: Vec<_> = scan.value.iter().map(|(name, sql_type)| format!("{name} {sql_type}")).collect();
+    lines.push(("Source".to_owned(), format!("topic {}, decodes {used} columns: {}", scan.topic, names.join(", "))));
+    lines.extend(plan.before.iter().map(step));
+    if let Some((group, _)) = &plan.group {
+        if plan.regroups {
+            lines.push(("Repartition".to_owned(), "where the source has several partitions".to_owned()));
+        }
+        lines.push(("Group".to_owned(), of_group(group)));
+    }
+    lines.extend(plan.after.iter().map(step));
+    let fields: Vec<_> = plan
+        .output
+        .iter()
+        .map(|o| format!("{} {}{}", o.name, o.sql_type, if o.key.is_some() { " KEY" } else { "" }))
+        .collect();
+    lines.push(("Result".to_owned(), format!("{}: {}", plan.kind.word(), fields.join(", "))));
+    lines
+}
+
+fn step(step: &Step) -> (String, String) {
+    match step {
+        Step::Keyed(keyed) => ("Memory".to_owned(), format!("{}, one value per key, changelog", keyed.function.name)),
+        Step::Filter(node) => {
+            ("Filter".to_owned(), if node.can_fail { "may fail: such rows go to the error topic" } else { "" }.to_owned())
+        }
+        Step::Project(nodes) => ("Project".to_owned(), format!("{} columns", nodes.len())),
+        Step::Group(group) => ("Group".to_owned(), of_group(group)),
+    }
+}
+
+fn of_group(group: &Group) -> String {
+    let ms = |ms: i64| format_duration(Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
+    let window = group.window.map_or("no window".to_owned(), |window| {
+        format!("tumbling windows of {}, grace {}", ms(window.size_ms), ms(window.grace_ms))
+    });
+    let values: usize = group.calls.iter().map(|call| call.aggregate.width()).sum();
+    let bytes = 64 + 32 * values;
+    let emit = if group.emit == Emit::Final { "emitted when closed" } else { "every change emitted" };
+    format!("{window}, {emit}, about {bytes} bytes per key and window, changelog")
+}

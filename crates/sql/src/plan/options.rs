@@ -1,0 +1,196 @@
+//! `WITH (…)`: which options there are, and what they may be.
+
+use super::bind::Mistake;
+use crate::KeyFormat;
+use crate::parse::ast::WithOption;
+use millstream_model::{Diagnostic, nearest};
+use std::sync::Arc;
+
+/// Options of a `CREATE` or `INSERT`, checked.
+#[derive(Debug, Default)]
+pub(super) struct With {
+    pub(super) topic: Option<Arc<str>>,
+    pub(super) key_format: Option<KeyFormat>,
+    pub(super) partitions: Option<i32>,
+    pub(super) timestamp: Option<(String, std::ops::Range<usize>)>,
+    pub(super) window_ms: Option<i64>,
+    pub(super) query_id: Option<Arc<str>>,
+}
+
+/// Where the options stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// `CREATE … (columns)`.
+    Declare,
+    /// `CREATE … AS SELECT`.
+    CreateAs,
+    /// `INSERT INTO`.
+    Insert,
+}
+
+const DECLARE: &[&str] = &[
+    "KAFKA_TOPIC",
+    "VALUE_FORMAT",
+    "KEY_FORMAT",
+    "FORMAT",
+    "PARTITIONS",
+    "REPLICAS",
+    "TIMESTAMP",
+    "WINDOW_TYPE",
+    "WINDOW_SIZE",
+    "WRAP_SINGLE_VALUE",
+    "RETENTION_MS",
+];
+const CREATE_AS: &[&str] = &[
+    "KAFKA_TOPIC",
+    "VALUE_FORMAT",
+    "KEY_FORMAT",
+    "FORMAT",
+    "PARTITIONS",
+    "REPLICAS",
+    "TIMESTAMP",
+    "WRAP_SINGLE_VALUE",
+    "RETENTION_MS",
+];
+const INSERT: &[&str] = &["QUERY_ID"];
+/// ksqlDB's formats that are not there yet.
+const LATER_FORMATS: &[&str] =
+    &["DELIMITED", "AVRO", "JSON_SR", "PROTOBUF", "PROTOBUF_NOSR", "KAFKA", "NONE"];
+
+impl With {
+    /// Checks `options`; mistakes go to `mistakes`, and what is right is kept.
+    pub(super) fn check(options: &[WithOption], place: Place, mistakes: &mut Vec<Diagnostic>) -> Self {
+        let mut with = Self::default();
+        let known = match place {
+            Place::Declare => DECLARE,
+            Place::CreateAs => CREATE_AS,
+            Place::Insert => INSERT,
+        };
+        let mut seen: Vec<&str> = Vec::new();
+        for option in options {
+            let name = option.name.text.as_str();
+            if seen.contains(&name) {
+                mistakes.push(
+                    Diagnostic::error("sql-option", format!("`{name}` is given twice"))
+                        .label("give it once")
+                        .at(option.name.place.clone()),
+                );
+            } else if known.contains(&name) {
+                if let Err(mistake) = with.set(option) {
+                    mistakes.push(*mistake);
+                }
+            } else {
+                mistakes.push(unknown(option, known));
+            }
+            seen.push(name);
+        }
+        with
+    }
+
+    fn set(&mut self, option: &WithOption) -> Result<(), Mistake> {
+        let upper = option.value.to_uppercase();
+        match option.name.text.as_str() {
+            "KAFKA_TOPIC" => self.topic = Some(topic_name(option)?),
+            "VALUE_FORMAT" => value_format(option, &upper)?,
+            "KEY_FORMAT" => self.key_format = Some(key_format(option, &upper)?),
+            "FORMAT" => {
+                value_format(option, &upper)?;
+                self.key_format = Some(key_format(option, &upper)?);
+            }
+            "PARTITIONS" => self.partitions = Some(whole(option, 10_000)?),
+            // The engine decides on replicas; the number is checked and left to it.
+            "REPLICAS" => drop(whole(option, 1_000)?),
+            "RETENTION_MS" => drop(whole(option, i32::MAX)?),
+            "TIMESTAMP" => self.timestamp = Some((option.value.clone(), option.place.clone())),
+            "WINDOW_TYPE" if upper == "TUMBLING" || upper == "HOPPING" => {}
+            "WINDOW_TYPE" => return Err(wrong(option, "'TUMBLING'", "WINDOW_TYPE='TUMBLING', WINDOW_SIZE='10 SECONDS'")),
+            "WINDOW_SIZE" => self.window_ms = Some(window_size(option, &upper)?),
+            "QUERY_ID" => {
+                let fits = upper.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !upper.is_empty();
+                if !fits {
+                    return Err(wrong(option, "letters, digits and `_`", "QUERY_ID='MY_QUERY'"));
+                }
+                self.query_id = Some(upper.into());
+            }
+            _ if upper == "TRUE" => {}
+            _ => return Err(wrong(option, "true", "leave this option out")),
+        }
+        Ok(())
+    }
+}
+
+fn unknown(option: &WithOption, known: &[&str]) -> Diagnostic {
+    let name = &option.name.text;
+    if name == "TIMESTAMP_FORMAT" {
+        return Diagnostic::error("sql-unsupported", "`TIMESTAMP_FORMAT` is not supported yet")
+            .label("not supported yet")
+            .help("make the time a BIGINT of milliseconds with STRINGTOTIMESTAMP first")
+            .at(option.name.place.clone());
+    }
+    let mistake = Diagnostic::error("sql-option", format!("there is no option `{name}` here"))
+        .label(format!("expected one of {}", known.join(", ")))
+        .at(option.name.place.clone());
+    match nearest(name, known.iter().copied()) {
+        Some(near) => mistake.help(format!("did you mean {near}?")),
+        None => mistake,
+    }
+}
+
+fn wrong(option: &WithOption, expected: &str, help: &str) -> Mistake {
+    Box::new(
+        Diagnostic::error("sql-option", format!("'{}' is no value for {}", option.value, option.name.text))
+            .label(format!("expected {expected}"))
+            .help(help)
+            .at(option.place.clone()),
+    )
+}
+
+fn topic_name(option: &WithOption) -> Result<Arc<str>, Mistake> {
+    let name = &option.value;
+    let fits = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+        && (1..=249).contains(&name.len())
+        && name != "."
+        && name != "..";
+    if fits {
+        Ok(name.as_str().into())
+    } else {
+        Err(wrong(option, "1 to 249 letters, digits, `.`, `_` and `-`", "KAFKA_TOPIC='cooling.setpoints'"))
+    }
+}
+
+fn value_format(option: &WithOption, upper: &str) -> Result<(), Mistake> {
+    match upper {
+        "JSON" => Ok(()),
+        format if LATER_FORMATS.contains(&format) => Err(wrong(option, "'JSON', the only value format yet", "VALUE_FORMAT='JSON'")),
+        _ => Err(wrong(option, "'JSON'", "VALUE_FORMAT='JSON'")),
+    }
+}
+
+fn key_format(option: &WithOption, upper: &str) -> Result<KeyFormat, Mistake> {
+    match upper {
+        "KAFKA" => Ok(KeyFormat::Kafka),
+        "JSON" => Ok(KeyFormat::Json),
+        "NONE" => Ok(KeyFormat::None),
+        _ => Err(wrong(option, "'KAFKA', 'JSON' or 'NONE'", "KEY_FORMAT='KAFKA'")),
+    }
+}
+
+fn whole(option: &WithOption, max: i32) -> Result<i32, Mistake> {
+    let number = option.value.parse().ok().filter(|n| (1..=max).contains(n));
+    number.ok_or_else(|| wrong(option, &format!("a whole number from 1 to {max}"), &format!("{}=1", option.name.text)))
+}
+
+fn window_size(option: &WithOption, upper: &str) -> Result<i64, Mistake> {
+    let refuse = || wrong(option, "a number and a unit", "WINDOW_SIZE='10 SECONDS'");
+    let (number, unit) = upper.trim().split_once(' ').ok_or_else(refuse)?;
+    let number: i64 = number.parse().map_err(|_| refuse())?;
+    let factor = match unit.trim().trim_end_matches('S') {
+        "MILLISECOND" => 1,
+        "SECOND" => 1_000,
+        "MINUTE" => 60_000,
+        "HOUR" => 3_600_000,
+        "DAY" => 86_400_000,
+        _ => return Err(refuse()),
+    };
+    number.checked_mul(factor).filter(|ms| *ms > 0).ok_or_else(refuse)
+}

@@ -1,0 +1,376 @@
+//! `SELECT` into a [`QueryPlan`].
+
+use super::bind::{Binder, Context, GroupContext, Mistake};
+use super::query_plan::{Fields, Group, OutputColumn, QueryPlan, Step, Window};
+use super::scope::Scope;
+use crate::expression::{Node, NodeKind};
+use crate::limits::DEFAULT_WINDOW_KEEP_MS;
+use crate::parse::ast::{Emit, Expr, ExprKind, Name, Query, RelationKind, SelectItem, WindowClause};
+use crate::{Catalog, KeyFormat, Relation, SqlType};
+use millstream_model::{Diagnostic, nearest};
+use std::sync::Arc;
+
+/// What the query is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It fills a relation, so that its key must be known.
+    Fill,
+    /// Its rows go to whoever asked.
+    Push,
+}
+
+/// Diagnostics of one statement: those that stop it and those that do not.
+pub(super) type Mistakes = Vec<Diagnostic>;
+
+/// Plans `query`; `None` where there are mistakes.
+pub(super) fn plan(
+    catalog: &Catalog,
+    query: &Query,
+    purpose: Purpose,
+    key_format: Option<KeyFormat>,
+    mistakes: &mut Mistakes,
+) -> Option<QueryPlan> {
+    let Some(relation) = catalog.find(&query.from.text) else {
+        mistakes.push(no_relation(catalog, &query.from));
+        return None;
+    };
+    let before = mistakes.len();
+    check_clauses(query, relation, purpose, mistakes);
+    let scope = Scope::new(relation, query);
+    let mut planner = Planner { query, scope: &scope, purpose, key_format, mistakes };
+    let plan = if query.group_by.is_empty() { planner.rows() } else { planner.groups() };
+    let errors = |m: &Diagnostic| m.severity == millstream_model::Severity::Error;
+    if mistakes[before..].iter().any(errors) { None } else { plan }
+}
+
+/// "There is no such stream or table", with the nearest name.
+pub(super) fn no_relation(catalog: &Catalog, name: &Name) -> Diagnostic {
+    let mistake = Diagnostic::error("sql-relation", format!("there is no stream or table `{}`", name.text))
+        .label("not declared before this statement")
+        .at(name.place.clone());
+    let names = catalog.relations().map(|relation| &*relation.name);
+    match nearest(&name.text, names) {
+        Some(near) => mistake.help(format!("did you mean {near}?")),
+        None => mistake.help("CREATE STREAM declares one over a topic; SHOW STREAMS lists what there is"),
+    }
+}
+
+fn check_clauses(query: &Query, relation: &Relation, purpose: Purpose, mistakes: &mut Mistakes) {
+    let mut refuse = |code, message: &str, help: &str, place: &std::ops::Range<usize>| {
+        mistakes.push(Diagnostic::error(code, message).label("not possible here").help(help).at(place.clone()));
+    };
+    let grouped = !query.group_by.is_empty();
+    if let Some(window) = &query.window
+        && !grouped
+    {
+        refuse("sql-window", "a window needs groups", "add GROUP BY with the stream's key", &window.place);
+    }
+    if let Some(having) = &query.having
+        && !grouped
+    {
+        refuse("sql-having", "HAVING needs groups", "use WHERE, or add GROUP BY", &having.place);
+    }
+    if let Some(first) = query.partition_by.first() {
+        if grouped {
+            refuse("sql-partition", "PARTITION BY does not go with GROUP BY", "leave PARTITION BY out", &first.place);
+        } else if relation.kind == RelationKind::Table {
+            refuse("sql-partition", "a table cannot be partitioned anew", "leave PARTITION BY out", &first.place);
+        }
+    }
+    if grouped && relation.kind == RelationKind::Table {
+        refuse("sql-unsupported", "grouping a table is not supported yet", "group the stream it is made of", &query.from.place);
+    }
+    match &query.emit {
+        Some((Emit::Final, place)) if query.window.is_none() => {
+            refuse("sql-emit", "EMIT FINAL needs a window", "use EMIT CHANGES", place);
+        }
+        None if purpose == Purpose::Push => {
+            let end = query.place.end..query.place.end;
+            refuse("sql-unsupported", "a SELECT without EMIT CHANGES is not supported yet", "add EMIT CHANGES", &end);
+        }
+        _ => {}
+    }
+    if let (Some((_, place)), Purpose::Fill) = (&query.limit, purpose) {
+        refuse("sql-limit", "a query that fills a stream or table has no end", "leave LIMIT out", place);
+    }
+}
+
+struct Planner<'q, 'm> {
+    query: &'q Query,
+    scope: &'q Scope,
+    purpose: Purpose,
+    key_format: Option<KeyFormat>,
+    mistakes: &'m mut Mistakes,
+}
+
+/// An item of the projection: its name, its value, and the expression that it comes from.
+struct Item {
+    name: Arc<str>,
+    node: Node,
+    expr: Expr,
+}
+
+impl Planner<'_, '_> {
+    fn note<T>(&mut self, result: Result<T, Mistake>) -> Option<T> {
+        result.map_err(|mistake| self.mistakes.push(*mistake)).ok()
+    }
+
+    /// `WHERE`, with the memories that it needs.
+    fn filter(&mut self, binder: &mut Binder<'_>) -> Vec<Step> {
+        let filter = self.query.filter.as_ref().map(|filter| binder.truth(filter));
+        let filter = filter.and_then(|filter| self.note(filter));
+        let keyed = std::mem::take(&mut binder.keyed);
+        binder.keyed_before += keyed.len();
+        keyed.into_iter().map(Step::Keyed).chain(filter.map(Step::Filter)).collect()
+    }
+
+    /// A query without groups.
+    fn rows(&mut self) -> Option<QueryPlan> {
+        let mut binder = Binder { scope: self.scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0 };
+        let mut before = self.filter(&mut binder);
+        let items = self.items(&mut binder);
+        let relation = &self.scope.relation;
+        let keys: Vec<Expr> = if self.query.partition_by.is_empty() {
+            relation.key_columns().iter().map(|(name, _)| column_expr(name)).collect()
+        } else {
+            self.query.partition_by.clone()
+        };
+        for key in &self.query.partition_by {
+            let bound = binder.bind(key);
+            self.note(bound);
+        }
+        let rekeyed = !self.query.partition_by.is_empty();
+        let format = match relation.key_format {
+            KeyFormat::None if rekeyed => KeyFormat::Kafka,
+            format => format,
+        };
+        let output = self.output(&items, &keys);
+        let mut nodes: Vec<Node> = items.into_iter().map(|item| item.node).collect();
+        let mut window_start = None;
+        if let Some(slot) = self.scope.window_start().filter(|_| !rekeyed) {
+            window_start = Some(nodes.len());
+            nodes.push(Node::new(NodeKind::Column(slot), SqlType::BigInt));
+        }
+        before.extend(binder.keyed.into_iter().map(Step::Keyed));
+        before.push(Step::Project(nodes));
+        Some(QueryPlan {
+            scan: self.scope.scan(),
+            before,
+            group: None,
+            regroups: false,
+            after: Vec::new(),
+            key_format: self.key_format.unwrap_or(if keys.is_empty() { KeyFormat::None } else { format }),
+            output: self.check_key(output, &keys)?,
+            kind: relation.kind,
+            window: None,
+            window_ms: if rekeyed { None } else { relation.window_ms },
+            window_start,
+            limit: self.query.limit.as_ref().map(|(rows, _)| *rows),
+        })
+    }
+
+    /// A query with groups.
+    fn groups(&mut self) -> Option<QueryPlan> {
+        let mut binder = Binder { scope: self.scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0 };
+        let mut before = self.filter(&mut binder);
+        let mut keys = Vec::new();
+        for expr in &self.query.group_by {
+            let bound = binder.bind(expr);
+            keys.push((expr, self.note(bound)?));
+        }
+        let window = self.query.window.as_ref().map(|clause| self.window(clause));
+        let key_types: Vec<_> = keys.iter().map(|(expr, node)| (*expr, node.sql_type)).collect();
+        binder.context = Context::Groups(GroupContext {
+            keys: &key_types,
+            windowed: window.is_some(),
+            args: Vec::new(),
+            arg_texts: Vec::new(),
+            calls: Vec::new(),
+        });
+        let items = self.items(&mut binder);
+        let having = self.query.having.as_ref().map(|having| binder.truth(having));
+        let having = having.and_then(|having| self.note(having));
+        let Context::Groups(group) = std::mem::replace(&mut binder.context, Context::Rows) else { return None };
+        before.extend(std::mem::take(&mut binder.keyed).into_iter().map(Step::Keyed));
+        let source_format = self.scope.relation.key_format;
+        let default = if source_format == KeyFormat::None { KeyFormat::Kafka } else { source_format };
+        let mut key_format = self.key_format.unwrap_or(default);
+        if self.purpose == Purpose::Push && keys.len() > 1 {
+            key_format = KeyFormat::Json;
+        }
+        let key_exprs: Vec<Expr> = self.query.group_by.clone();
+        let output = self.output(&items, &key_exprs);
+        let regroups = !self.is_source_key(&key_exprs);
+        let key: Fields =
+            keys.iter().enumerate().map(|(i, (_, node))| (format!("K{i}").into(), node.sql_type)).collect();
+        let arguments = group.args.iter().enumerate().map(|(i, node)| (format!("A{i}").into(), node.sql_type));
+        let inputs: Fields = key.iter().cloned().chain(arguments).collect();
+        before.push(Step::Project(keys.into_iter().map(|(_, node)| node).chain(group.args).collect()));
+        let mut nodes: Vec<Node> = items.into_iter().map(|item| item.node).collect();
+        let mut window_start = None;
+        if window.is_some() {
+            window_start = Some(nodes.len());
+            nodes.push(Node::new(NodeKind::Column(key.len()), SqlType::BigInt));
+        }
+        let emit = self.query.emit.as_ref().map_or(Emit::Changes, |(emit, _)| *emit);
+        let group = Group { key, key_format, window, calls: group.calls, emit, having };
+        Some(QueryPlan {
+            scan: self.scope.scan(),
+            before,
+            group: Some((group, inputs)),
+            regroups,
+            after: vec![Step::Project(nodes)],
+            output: self.check_key(output, &key_exprs)?,
+            kind: RelationKind::Table,
+            key_format,
+            window,
+            window_ms: window.map(|window| window.size_ms),
+            window_start,
+            limit: self.query.limit.as_ref().map(|(rows, _)| *rows),
+        })
+    }
+
+    /// Whether grouping by `keys` leaves every row in its partition.
+    fn is_source_key(&self, keys: &[Expr]) -> bool {
+        let source = self.scope.relation.key_columns();
+        !source.is_empty()
+            && keys.len() == source.len()
+            && keys.iter().zip(&source).all(|(key, (name, _))| is_column(key, name))
+    }
+
+    fn window(&mut self, clause: &WindowClause) -> Window {
+        let grace_ms = clause.grace_ms.unwrap_or_else(|| {
+            self.mistakes.push(
+                Diagnostic::warning("sql-grace", "windows are kept open for 24 hours")
+                    .label("no GRACE PERIOD is given")
+                    .help("add GRACE PERIOD 10 SECONDS (how late a row may come) to use less memory")
+                    .at(clause.place.clone()),
+            );
+            (DEFAULT_WINDOW_KEEP_MS - clause.size_ms).max(0)
+        });
+        if let Some(retention_ms) = clause.retention_ms
+            && retention_ms < clause.size_ms.saturating_add(grace_ms)
+            && clause.grace_ms.is_some()
+        {
+            self.mistakes.push(
+                Diagnostic::error("sql-window", "RETENTION is shorter than a window with its grace period")
+                    .label(format!("expected {} milliseconds or more", clause.size_ms.saturating_add(grace_ms)))
+                    .help("make RETENTION longer, or leave it out")
+                    .at(clause.place.clone()),
+            );
+        }
+        Window { size_ms: clause.size_ms, grace_ms, retention_ms: clause.retention_ms }
+    }
+
+    /// The projection, stars spelled out.
+    fn items(&mut self, binder: &mut Binder<'_>) -> Vec<Item> {
+        let mut items: Vec<Item> = Vec::new();
+        for item in &self.query.items {
+            match item {
+                SelectItem::All { qualifier, place } => {
+                    if let Some(qualifier) = qualifier {
+                        let checked = self.scope.check_qualifier(qualifier);
+                        self.note(checked);
+                    }
+                    if matches!(binder.context, Context::Groups(_)) {
+                        self.mistakes.push(
+                            Diagnostic::error("sql-group", "`*` has many values in a group")
+                                .label("not possible with GROUP BY")
+                                .help("write the keys and aggregates one by one")
+                                .at(place.clone()),
+                        );
+                        continue;
+                    }
+                    for (slot, (name, sql_type, column)) in self.scope.columns.iter().enumerate() {
+                        use super::query_plan::ScanColumn as C;
+                        let wanted = match column {
+                            C::Key(_) => true,
+                            C::WindowStart | C::WindowEnd => self.purpose == Purpose::Push,
+                            C::Value(index) => {
+                                *index < self.scope.relation.value_columns().len()
+                            }
+                            C::RowTime | C::RowPartition | C::RowOffset => false,
+                        };
+                        if wanted {
+                            let node = Node::new(NodeKind::Column(slot), *sql_type);
+                            items.push(Item { name: name.clone(), node, expr: column_expr(name) });
+                        }
+                    }
+                }
+                SelectItem::Expr { expr, alias } => {
+                    let bound = binder.bind(expr);
+                    let Some(node) = self.note(bound) else { continue };
+                    let name = match (alias, &expr.kind) {
+                        (Some(alias), _) => alias.text.as_str().into(),
+                        (None, ExprKind::Column { name, .. }) => name.text.as_str().into(),
+                        (None, _) => Arc::from(format!("KSQL_COL_{}", items.len())),
+                    };
+                    if items.iter().any(|item| item.name == name) {
+                        let place = alias.as_ref().map_or(&expr.place, |alias| &alias.place);
+                        self.mistakes.push(
+                            Diagnostic::error("sql-duplicate", format!("there are two columns `{name}`"))
+                                .label("the second one")
+                                .help("give it another name with AS")
+                                .at(place.clone()),
+                        );
+                    }
+                    items.push(Item { name, node, expr: expr.clone() });
+                }
+            }
+        }
+        items
+    }
+
+    /// Which items are the key's columns.
+    fn output(&mut self, items: &[Item], keys: &[Expr]) -> Vec<OutputColumn> {
+        let mut output: Vec<OutputColumn> = Vec::new();
+        for item in items {
+            let mut key = keys.iter().position(|key| key.same_as(&item.expr));
+            if key.is_some() && output.iter().any(|column| column.key == key) {
+                if self.purpose == Purpose::Fill {
+                    self.mistakes.push(
+                        Diagnostic::error("sql-key", format!("the key `{}` is selected twice", item.expr))
+                            .label("the second time")
+                            .help(format!("write AS_VALUE({}) for a copy of it in the value", item.expr))
+                            .at(item.expr.place.clone()),
+                    );
+                }
+                key = None;
+            }
+            output.push(OutputColumn { name: item.name.clone(), sql_type: item.node.sql_type, key });
+        }
+        output
+    }
+
+    /// A query that fills a relation must select its key, and the key's format must be able to hold it.
+    fn check_key(&mut self, output: Vec<OutputColumn>, keys: &[Expr]) -> Option<Vec<OutputColumn>> {
+        if self.purpose == Purpose::Push {
+            return Some(output);
+        }
+        for (index, key) in keys.iter().enumerate() {
+            if !output.iter().any(|column| column.key == Some(index)) {
+                let place = self.query.items.first().map_or(self.query.place.clone(), |item| match item {
+                    SelectItem::All { place, .. } => place.clone(),
+                    SelectItem::Expr { expr, .. } => expr.place.clone(),
+                });
+                self.mistakes.push(
+                    Diagnostic::error("sql-key", format!("the key `{key}` is not selected"))
+                        .label("the result would have no key")
+                        .help(format!("SELECT {key}, …"))
+                        .at(place),
+                );
+            }
+        }
+        Some(output)
+    }
+}
+
+/// Whether an expression is just this column.
+fn is_column(expr: &Expr, name: &str) -> bool {
+    matches!(&expr.kind, ExprKind::Column { name: column, .. } if column.text == name)
+}
+
+fn column_expr(name: &str) -> Expr {
+    let name = Name { text: name.to_owned(), place: 0..0 };
+    Expr::new(ExprKind::Column { qualifier: None, name }, 0..0)
+}

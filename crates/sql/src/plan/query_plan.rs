@@ -1,0 +1,148 @@
+//! The typed plan of one query: what is read, which steps it goes through, what is written.
+
+use crate::expression::Node;
+use crate::function::aggregate::Aggregate;
+use crate::function::keyed::KeyedFunction;
+use crate::parse::ast::Emit;
+use crate::{KeyFormat, Relation, RelationKind, SqlType};
+use std::sync::Arc;
+
+/// Named columns with their types.
+pub(crate) type Fields = Vec<(Arc<str>, SqlType)>;
+
+/// How records of a topic become batches: only the columns that the query needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Scan {
+    pub(crate) topic: Arc<str>,
+    pub(crate) kind: RelationKind,
+    pub(crate) key_format: KeyFormat,
+    pub(crate) key: Fields,
+    pub(crate) value: Fields,
+    /// What the batch's columns are.
+    pub(crate) columns: Vec<ScanColumn>,
+    /// The length of the windows in the key, in milliseconds.
+    pub(crate) window_ms: Option<i64>,
+    /// Which of `value` holds the rows' time.
+    pub(crate) timestamp: Option<usize>,
+}
+
+/// One column of a scanned batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ScanColumn {
+    Key(usize),
+    Value(usize),
+    RowTime,
+    RowPartition,
+    RowOffset,
+    WindowStart,
+    WindowEnd,
+}
+
+/// One step between reading and writing.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    /// Appends the column of a function with a memory per key.
+    Keyed(Keyed),
+    /// Keeps the rows where it is true. In a table, the others delete their key.
+    Filter(Node),
+    /// Replaces the columns.
+    Project(Vec<Node>),
+    /// Groups rows.
+    Group(Group),
+}
+
+/// A call of a function with a memory.
+#[derive(Debug, Clone)]
+pub(crate) struct Keyed {
+    pub(crate) function: &'static KeyedFunction,
+    pub(crate) args: Vec<Node>,
+    /// Which columns are the key that it remembers by.
+    pub(crate) key: Vec<usize>,
+    pub(crate) key_format: KeyFormat,
+}
+
+/// `GROUP BY`. Gives the columns of the key, then the start and end of the window where there is one, then one column
+/// per call.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    /// The input's columns that make the key, with names for the key's format.
+    pub(crate) key: Fields,
+    pub(crate) key_format: KeyFormat,
+    pub(crate) window: Option<Window>,
+    pub(crate) calls: Vec<GroupCall>,
+    pub(crate) emit: Emit,
+    /// `HAVING`, over the output's columns.
+    pub(crate) having: Option<Node>,
+}
+
+/// An aggregate and the input's column that it is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GroupCall {
+    pub(crate) aggregate: Aggregate,
+    /// `None` for `COUNT(*)`.
+    pub(crate) arg: Option<usize>,
+}
+
+/// A tumbling window, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) size_ms: i64,
+    pub(crate) grace_ms: i64,
+    /// How long the results stay in the sink's topic.
+    pub(crate) retention_ms: Option<i64>,
+}
+
+/// How batches become records.
+#[derive(Debug, Clone)]
+pub(crate) struct Sink {
+    pub(crate) relation: Arc<Relation>,
+    /// Which columns are the key, in the order of the relation's key columns.
+    pub(crate) key: Vec<usize>,
+    /// Which columns are the value, in the order of the relation's value columns.
+    pub(crate) value: Vec<usize>,
+    /// The column that holds the window's start, where the key has one.
+    pub(crate) window_start: Option<usize>,
+}
+
+/// A query.
+#[derive(Debug, Clone)]
+pub(crate) struct QueryPlan {
+    pub(crate) scan: Scan,
+    /// What happens to the rows as they are read; the last step gives the group's keys and arguments where there is one.
+    pub(crate) before: Vec<Step>,
+    /// Grouping, and the fields of what it takes in, for the case that rows move to other partitions first.
+    pub(crate) group: Option<(Group, Fields)>,
+    /// Whether rows of one group may stand in several partitions of the source.
+    pub(crate) regroups: bool,
+    /// What happens to the groups.
+    pub(crate) after: Vec<Step>,
+    /// The names and types of the result's columns; those of the key are marked.
+    pub(crate) output: Vec<OutputColumn>,
+    /// Whether the result is a stream or a table.
+    pub(crate) kind: RelationKind,
+    pub(crate) key_format: KeyFormat,
+    /// The length of the windows in the result's key, in milliseconds.
+    pub(crate) window: Option<Window>,
+    pub(crate) window_ms: Option<i64>,
+    /// The column after the last step that holds the window's start.
+    pub(crate) window_start: Option<usize>,
+    pub(crate) limit: Option<u64>,
+}
+
+/// One column of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OutputColumn {
+    pub(crate) name: Arc<str>,
+    pub(crate) sql_type: SqlType,
+    /// Its place among the key's columns.
+    pub(crate) key: Option<usize>,
+}
+
+/// A query that fills a relation.
+#[derive(Debug, Clone)]
+pub(crate) struct PersistentQuery {
+    pub(crate) id: Arc<str>,
+    pub(crate) sql: String,
+    pub(crate) plan: Arc<QueryPlan>,
+    pub(crate) sink: Arc<Sink>,
+}

@@ -215,7 +215,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: Machine> Pump<T, M> {
                 return Pin::new(&mut self.io).poll_flush(cx).map_err(|error| closed(&error));
             }
             match ready!(Pin::new(&mut self.io).poll_write(cx, &self.output)) {
-                Ok(0) => return Poll::Ready(Err(ProtocolError::Closed("it takes no more bytes".to_owned()))),
+                Ok(0) => return Poll::Ready(Err(ProtocolError::Closed("by the peer, which takes no more bytes".to_owned()))),
                 Ok(sent) => {
                     self.counters.bytes_sent.add(sent as u64);
                     self.output.advance(sent);
@@ -275,7 +275,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: Machine> Pump<T, M> {
 }
 
 fn closed(error: &std::io::Error) -> ProtocolError {
-    ProtocolError::Closed(error.to_string())
+    ProtocolError::Closed(format!("by the network ({error})"))
 }
 
 /// Opens a TCP connection to `host` (a name or an address) with `TCP_NODELAY` set. Every address of a name is tried.

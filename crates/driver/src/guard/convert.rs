@@ -85,14 +85,19 @@ pub(super) fn check_range(rule: &WriteRule, asked: &Value, raw: &Value) -> Resul
     Ok(())
 }
 
-/// Whether the asked value is near enough to `old`, the raw value that is in the device now.
-pub(super) fn check_step(rule: &WriteRule, asked: &Value, old: Option<&Value>) -> Result<(), Reason> {
+/// Whether the asked value is near enough to `old`, the raw value that is in the device now. `raw` is what would be written.
+pub(super) fn check_step(
+    rule: &WriteRule,
+    asked: &Value,
+    raw: &Value,
+    old: Option<&Value>,
+) -> Result<(), Reason> {
     let Some(max_step) = rule.max_step else { return Ok(()) };
     let name = &rule.tag.name;
     let refused = |message: String| Err(Reason::new(code::STEP, message));
     let Some(asked) = numbers(asked) else { return Err(not_a_number(rule, "a largest step")) };
-    let old = old.map(|old| to_engineering(rule, old));
-    let Some(old) = old.as_ref().and_then(numbers).filter(|old| old.len() == asked.len()) else {
+    let old = old.filter(|old| alike(raw, old)).map(|old| to_engineering(rule, old));
+    let Some(old) = old.as_ref().and_then(numbers) else {
         return refused(format!(
             "the value of `{name}` in the device is not known, so the step cannot be judged"
         ));
@@ -118,6 +123,14 @@ pub(super) fn same(written: &Value, read: &Value) -> bool {
         }
         (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (a, b) => a == b,
+    }
+}
+
+/// Whether two values are of one kind and shape.
+fn alike(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b)),
+        (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
     }
 }
 

@@ -300,7 +300,7 @@ impl Guard {
         }
         let value = convert::to_raw(&tag.rule, &request.value)?;
         convert::check_range(&tag.rule, &request.value, &value)?;
-        convert::check_step(&tag.rule, &request.value, old)?;
+        convert::check_step(&tag.rule, &request.value, &value, old)?;
         Ok(AllowedWrite { tag: tag.rule.tag.clone(), value, verify: tag.rule.verify, good_until })
     }
 }

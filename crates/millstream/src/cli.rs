@@ -1,0 +1,466 @@
+//! Every command and every flag, each defined once: the help, the completions and the parser come from here.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use millstream_model::parse_duration;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// PLC to Kafka to SQL and back, in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "millstream", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Start with `millstream demo`: a whole simulated plant, nothing else needed.\n\
+                        Exit codes: 0 done, 1 it failed, 2 a mistake in what was asked.")]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a whole simulated plant on real protocols, with a closed loop; nothing else needed
+    Demo(Demo),
+    /// Run a plant folder
+    Run(Run),
+    /// Check a plant folder offline: all mistakes at once
+    Check(Check),
+    /// Show what a plant asks of its devices: requests and bytes per scan
+    Plan(Plan),
+    /// Read tags of a device once, or again and again
+    Read(Read),
+    /// Write tags of a device, through the guard; asks first
+    Write(Write),
+    /// Serve every device of a plant as a simulator, so that the plant runs with no hardware
+    Simulate(Simulate),
+    /// Find out, step by step, why a device does not answer
+    Doctor(Doctor),
+    /// Talk SQL to a running instance
+    Sql(Sql),
+    /// Look at topics, and read and write their records
+    #[command(subcommand)]
+    Topic(Topic),
+    /// Print the script that completes commands in your shell
+    Completions(Completions),
+}
+
+/// Machine-readable output, the same flag everywhere.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Output {
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A plant on disk, the same argument everywhere.
+#[derive(Debug, Args)]
+pub(crate) struct PlantPath {
+    /// The plant folder, or a single .toml file
+    #[arg(value_name = "PLANT", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) path: PathBuf,
+}
+
+/// A device that no plant needs to know.
+#[derive(Debug, Args)]
+pub(crate) struct Connection {
+    /// PLC4X's connection string, for example modbus-tcp://10.0.0.7:502?unit-identifier=1
+    #[arg(value_name = "CONNECTION")]
+    pub(crate) text: String,
+
+    /// Longest wait for the connection and for each answer
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    pub(crate) timeout: Duration,
+}
+
+/// `millstream demo`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What it runs is examples/demo: two Modbus machines, three queries, one guarded write."
+)]
+pub(crate) struct Demo {
+    /// Keep the log in this folder; without it, it is gone when the demo ends
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Run on Apache Kafka at these addresses in place of the embedded log
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub(crate) bootstrap_servers: Option<String>,
+
+    /// Serve the status page here; without it, on 127.0.0.1:8080 or, where that is taken, on any free port
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) http: Option<SocketAddr>,
+
+    /// End after this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) seconds: Option<u64>,
+
+    /// Print lines in place of the live view
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+/// `millstream run`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The folder is watched: a change is taken over while everything it does not touch goes on.\n\
+                        RUST_LOG sets what is logged, for example RUST_LOG=millstream=debug."
+)]
+pub(crate) struct Run {
+    /// The plant.
+    #[command(flatten)]
+    pub(crate) plant: PlantPath,
+
+    /// Play every device by a simulator of our own; no machine is touched
+    #[arg(long)]
+    pub(crate) simulate: bool,
+}
+
+/// `millstream check`.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The plant.
+    #[command(flatten)]
+    pub(crate) plant: PlantPath,
+    /// The output.
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// `millstream plan`.
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// The plant.
+    #[command(flatten)]
+    pub(crate) plant: PlantPath,
+
+    /// Only this device
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
+
+    /// Show every request
+    #[arg(long)]
+    pub(crate) requests: bool,
+
+    /// Round-trip time to assume for the estimated scan time
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5ms")]
+    pub(crate) round_trip: Duration,
+
+    /// The output.
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// `millstream read`.
+#[derive(Debug, Args)]
+#[command(after_help = "For example: millstream read modbus-tcp://10.0.0.7 holding-register:1:REAL coil:5")]
+pub(crate) struct Read {
+    /// The device.
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+
+    /// Addresses in the protocol's grammar, as PLC4X writes them
+    #[arg(value_name = "TAG", required = true)]
+    pub(crate) tags: Vec<String>,
+
+    /// Keep reading, by default once a second; Ctrl-C ends it
+    #[arg(long, value_name = "INTERVAL", value_parser = duration, num_args = 0..=1, require_equals = true,
+          default_missing_value = "1s")]
+    pub(crate) watch: Option<Duration>,
+
+    /// The output.
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// `millstream write`.
+#[derive(Debug, Args)]
+#[command(after_help = "For example: millstream write modbus-tcp://10.0.0.7 holding-register:10:REAL=42.5")]
+pub(crate) struct Write {
+    /// The device.
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+
+    /// An address, `=`, and the value to write; arrays as [1,2,3]
+    #[arg(value_name = "TAG=VALUE", required = true)]
+    pub(crate) writes: Vec<String>,
+
+    /// Do not ask; for scripts
+    #[arg(long)]
+    pub(crate) yes: bool,
+
+    /// Refuse a value below this
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub(crate) min: Option<f64>,
+
+    /// Refuse a value above this
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub(crate) max: Option<f64>,
+
+    /// Do not read the value back after writing it
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+
+    /// The output.
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// `millstream simulate`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A device on this machine (127.0.0.1, localhost) is served at the address of its connection \
+                        string; any other at a free port of 127.0.0.1."
+)]
+pub(crate) struct Simulate {
+    /// The plant.
+    #[command(flatten)]
+    pub(crate) plant: PlantPath,
+    /// The output.
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// `millstream doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// The device.
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+
+    /// Addresses to try as well
+    #[arg(value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+
+    /// The output.
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Where a running instance is.
+#[derive(Debug, Args)]
+pub(crate) struct InstanceUrl {
+    /// The running instance
+    #[arg(long, value_name = "URL", env = "MILLSTREAM_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+}
+
+/// `millstream sql`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without a statement and a file it reads statements line by line; a statement ends with `;`."
+)]
+pub(crate) struct Sql {
+    /// Run this and end
+    #[arg(short = 'e', long = "execute", value_name = "STATEMENT", conflicts_with = "file")]
+    pub(crate) statement: Option<String>,
+
+    /// Run the statements of this file and end; - for the standard input
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The instance.
+    #[command(flatten)]
+    pub(crate) instance: InstanceUrl,
+
+    /// The output.
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Where topics are.
+#[derive(Debug, Args)]
+pub(crate) struct TopicPlace {
+    /// The instance.
+    #[command(flatten)]
+    pub(crate) instance: InstanceUrl,
+
+    /// Ask Apache Kafka at these addresses in place of an instance
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub(crate) bootstrap_servers: Option<String>,
+
+    /// A setting of the connection to Apache Kafka under librdkafka's name
+    #[arg(short = 'X', value_name = "NAME=VALUE", requires = "bootstrap_servers")]
+    pub(crate) config: Vec<String>,
+
+    /// The output.
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// `millstream topic …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Topic {
+    /// All topics, with their records and rates
+    List {
+        /// Where.
+        #[command(flatten)]
+        place: TopicPlace,
+    },
+    /// One topic: partitions, offsets, settings
+    Describe {
+        /// Its name
+        topic: String,
+        /// Where.
+        #[command(flatten)]
+        place: TopicPlace,
+    },
+    /// Make a topic
+    Create {
+        /// Its name
+        topic: String,
+        /// How many partitions
+        #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+        partitions: i32,
+        /// Keep the newest record of each key for ever
+        #[arg(long)]
+        compact: bool,
+        /// A setting under Kafka's name, for example retention.ms=86400000
+        #[arg(long, value_name = "NAME=VALUE")]
+        set: Vec<String>,
+        /// Where.
+        #[command(flatten)]
+        place: TopicPlace,
+    },
+    /// Delete a topic with all its records; asks first
+    Delete {
+        /// Its name
+        topic: String,
+        /// Do not ask; for scripts
+        #[arg(long)]
+        yes: bool,
+        /// Where.
+        #[command(flatten)]
+        place: TopicPlace,
+    },
+    /// Show the newest records, and those that come
+    Tail(Tail),
+    /// Append records: the standard input, a line each, or the given values
+    Produce(Produce),
+}
+
+/// `millstream topic tail`.
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    /// Its name
+    pub(crate) topic: String,
+
+    /// Only this partition
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) partition: Option<i32>,
+
+    /// Begin this many offsets before the end
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 10)]
+    pub(crate) last: u32,
+
+    /// Begin with the first record there is
+    #[arg(long, conflicts_with = "last")]
+    pub(crate) from_beginning: bool,
+
+    /// Begin at this offset
+    #[arg(long, value_name = "OFFSET", conflicts_with_all = ["last", "from_beginning"])]
+    pub(crate) offset: Option<i64>,
+
+    /// End at the end; do not wait for more
+    #[arg(long)]
+    pub(crate) no_follow: bool,
+
+    /// End after this many records
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<u64>,
+
+    /// Where.
+    #[command(flatten)]
+    pub(crate) place: TopicPlace,
+}
+
+/// `millstream topic produce`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "With --json each line is {\"key\":…,\"value\":…,\"headers\":{…},\"partition\":…,\"timestamp_ms\":…}; \
+                        all but the value may be left out."
+)]
+pub(crate) struct Produce {
+    /// The topic's name
+    pub(crate) topic: String,
+
+    /// Values to append, in place of the standard input
+    #[arg(value_name = "VALUE")]
+    pub(crate) values: Vec<String>,
+
+    /// The key of every record
+    #[arg(short = 'k', long, value_name = "TEXT")]
+    pub(crate) key: Option<String>,
+
+    /// Where.
+    #[command(flatten)]
+    pub(crate) place: TopicPlace,
+}
+
+/// `millstream completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "For example: millstream completions bash > /etc/bash_completion.d/millstream")]
+pub(crate) struct Completions {
+    /// Your shell
+    pub(crate) shell: Shell,
+}
+
+/// The shells that can be served.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "lowercase")]
+pub(crate) enum Shell {
+    /// Bash.
+    Bash,
+    /// Elvish.
+    Elvish,
+    /// Fish.
+    Fish,
+    /// `PowerShell`.
+    PowerShell,
+    /// Zsh.
+    Zsh,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(Duration::ZERO) => Err("a duration must be longer than nothing".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    /// Over all flags: each says what it does, in one manner, and takes nothing without saying what.
+    #[test]
+    fn every_flag_says_what_it_does() {
+        let mut seen = 0;
+        let mut commands = vec![Cli::command()];
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands().cloned());
+            for arg in command.get_arguments() {
+                let name = format!("{} {}", command.get_name(), arg.get_id());
+                let help = arg.get_help().unwrap_or_else(|| panic!("{name} has no help")).to_string();
+                assert!(!help.ends_with('.') && help.len() <= 120, "{name}: {help}");
+                assert!(help.starts_with(|c: char| c.is_uppercase()), "{name}: {help}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 50, "{seen}");
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert!(duration("5").is_err());
+        assert!(duration("0s").is_err());
+    }
+}

@@ -1,0 +1,44 @@
+//! `millstream run`: a plant folder, until it is told to stop.
+
+use crate::cli::Run;
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::instance::{Instance, Watch};
+use crate::simulators::Simulators;
+use crate::watchdog::Watchdog;
+use crate::{logging, plant, stop};
+
+pub(crate) async fn run(arguments: &Run, console: Console) -> Result<(), Failure> {
+    logging::start(None);
+    let path = &arguments.plant.path;
+    let mut plant = plant::read(path, console)?;
+    let mut stop = std::pin::pin!(stop::signal()?);
+    let mut simulators = match arguments.simulate {
+        true => Some(Simulators::replace_devices(&mut plant).await?),
+        false => None,
+    };
+    let mut watch = Watch::new(path, &plant);
+    let mut instance = Instance::start(plant).await?;
+    let _watchdog = Watchdog::start();
+    for (device, address) in simulators.iter().flat_map(Simulators::listeners) {
+        instance.add_listener(format!("simulated {device}"), address.to_string());
+    }
+    for listener in instance.listeners() {
+        tracing::info!("{} at {}", listener.what, listener.address);
+    }
+    tracing::info!(devices = instance.plant().devices.len(), "running; Ctrl-C ends it");
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            () = watch.changed(instance.plant()) => {}
+        }
+        tokio::select! {
+            () = &mut stop => break,
+            () = instance.reload(path, simulators.as_mut(), console) => {}
+        }
+    }
+    tracing::info!("stopping");
+    instance.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! A plant that runs: started, changed while it runs, stopped.
+
+pub(crate) mod board;
+mod devices;
+mod facts;
+mod notices;
+mod queries;
+mod reload;
+mod statements;
+
+use crate::clock::SystemClock;
+use crate::engine::LogEngine;
+use crate::failure::Failure;
+use board::{Board, Observer};
+use facts::Facts;
+use millstream_bus::Bus;
+use millstream_connect::audit::AuditLog;
+use millstream_connect::plc_source::PlcSource;
+use millstream_connect::task::TaskHandle;
+use millstream_driver::schedule::Scheduler;
+use millstream_model::Clock;
+use millstream_plant::Plant;
+use millstream_server::{Condition, Listener, Report, ServeError, Server, ServerConfig};
+use millstream_sql::Engine;
+use notices::Notices;
+use parking_lot::Mutex;
+use queries::Queries;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+pub(crate) use reload::Watch;
+
+/// How long each part may take to stop, in order; all together well under five seconds where nothing hangs.
+const STOP: Duration = Duration::from_secs(4);
+
+/// A plant that runs.
+pub(crate) struct Instance {
+    /// As it is now.
+    plant: Plant,
+    log: LogEngine,
+    board: Arc<Board>,
+    source: Arc<PlcSource>,
+    audit: Arc<AuditLog>,
+    scheduler: Arc<Scheduler>,
+    tasks: Arc<Mutex<BTreeMap<Arc<str>, TaskHandle>>>,
+    sql: Arc<Engine>,
+    queries: Arc<Queries>,
+    notices: Arc<Notices>,
+    facts: Arc<Facts>,
+    server: Option<Server>,
+}
+
+impl Instance {
+    /// Starts everything. What needs a network or a device comes up by itself, now or later; only what the user must
+    /// mend (a port or a folder in use) is an error.
+    pub(crate) async fn start(plant: Plant) -> Result<Self, Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let log = LogEngine::open(&plant, clock.clone()).await?;
+        let board = Arc::new(Board::default());
+        let source = PlcSource::new(log.sources.clone(), clock.clone());
+        let audit = AuditLog::new(log.sources.clone(), clock.clone());
+        let observer = Arc::new(Observer { board: board.clone(), source: source.clone() });
+        let scheduler = Arc::new(Scheduler::start(Vec::new(), observer, audit.clone(), clock.clone()));
+        let sql = Arc::new(Engine::new(log.plant.clone(), plant.catalog(), clock.clone()));
+        let notices = Arc::new(Notices::default());
+        let tasks: Arc<Mutex<BTreeMap<_, _>>> = Arc::default();
+        let facts = Arc::new(Facts {
+            plant: name(&plant),
+            log: log.words.clone(),
+            started_at: clock.now(),
+            listeners: Mutex::default(),
+            board: board.clone(),
+            scheduler: scheduler.clone(),
+            source: source.clone(),
+            audit: audit.clone(),
+            sql: sql.clone(),
+            tasks: tasks.clone(),
+            notices: notices.clone(),
+            collectors: log.collectors.clone(),
+        });
+        let queries = Arc::new(Queries::new(sql.clone(), log.plant.clone(), notices.clone()));
+        let mut instance = Self {
+            plant: plant.clone(),
+            log,
+            board,
+            source,
+            audit,
+            scheduler,
+            tasks,
+            sql,
+            queries,
+            notices,
+            facts,
+            server: None,
+        };
+        instance.serve(&plant).await?;
+        instance.start_parts(&plant).await;
+        Ok(instance)
+    }
+
+    /// The bus that queries and clients use.
+    pub(crate) fn bus(&self) -> Arc<dyn Bus> {
+        self.log.plant.clone()
+    }
+
+    /// The plant as it is now.
+    pub(crate) fn plant(&self) -> &Plant {
+        &self.plant
+    }
+
+    /// What it says about itself, where it has a server.
+    pub(crate) async fn report(&self) -> Option<Report> {
+        match &self.server {
+            Some(server) => Some(server.report().await),
+            None => None,
+        }
+    }
+
+    /// Tells of one more open port.
+    pub(crate) fn add_listener(&self, what: impl Into<String>, address: impl Into<String>) {
+        self.facts.listeners.lock().push(Listener { what: what.into(), address: address.into() });
+    }
+
+    /// Every open port.
+    pub(crate) fn listeners(&self) -> Vec<Listener> {
+        self.facts.listeners.lock().clone()
+    }
+
+    async fn serve(&mut self, plant: &Plant) -> Result<(), Failure> {
+        let Some(http) = &plant.http else { return Ok(()) };
+        let opened =
+            Server::open(ServerConfig { listen: http.address }, self.log.plant.clone(), self.facts.clone());
+        let server = match opened.await {
+            Ok(server) => server,
+            Err(error) => {
+                self.log.close().await;
+                let said_at = http.span.as_ref().map(|span| format!(" ({})", plant.sources.place(span)));
+                let message = format!("{error}{}", said_at.unwrap_or_default());
+                let help = match error {
+                    ServeError::InUse(_) => {
+                        "end that program, or set another port: [http] listen = \"127.0.0.1:8081\""
+                    }
+                    ServeError::Listen(..) => {
+                        "set an address of this machine: [http] listen = \"127.0.0.1:8080\""
+                    }
+                };
+                return Err(Failure::mistake(message, help));
+            }
+        };
+        self.add_listener("status page", format!("http://{}", server.address()));
+        self.server = Some(server);
+        Ok(())
+    }
+
+    async fn start_parts(&mut self, plant: &Plant) {
+        if plant.kafka.is_some() {
+            let what = "this version does not serve the Kafka protocol yet; nothing listens there";
+            self.notices.set(
+                "[kafka] in the plant folder",
+                Condition::Warning,
+                what,
+                "take the table out until it does",
+            );
+        }
+        self.board.set_order(plant);
+        for device in &plant.devices {
+            self.add_device(device);
+        }
+        self.start_sinks(plant);
+        self.queries.start(plant);
+    }
+
+    /// Stops everything in the order of the flow, so that what was read is in the log when it closes.
+    pub(crate) async fn stop(self) {
+        if let Some(server) = self.server {
+            server.close().await;
+        }
+        self.queries.stop();
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        let stopping = async {
+            self.scheduler.stop().await;
+            futures_util::future::join_all(tasks.into_values().map(TaskHandle::stop)).await;
+            futures_util::future::join3(self.source.stop(), self.audit.stop(), self.sql.stop()).await;
+        };
+        if timeout(STOP, stopping).await.is_err() {
+            tracing::warn!("some parts did not stop in time; the log has what was acknowledged");
+        }
+        self.log.close().await;
+    }
+}
+
+/// A plant is called like its folder.
+fn name(plant: &Plant) -> String {
+    let folder = std::path::absolute(&plant.folder).unwrap_or_else(|_| plant.folder.clone());
+    folder.file_name().map_or_else(|| "plant".to_owned(), |name| name.to_string_lossy().into_owned())
+}

@@ -215,7 +215,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: Machine> Pump<T, M> {
                 return Pin::new(&mut self.io).poll_flush(cx).map_err(|error| closed(&error));
             }
             match ready!(Pin::new(&mut self.io).poll_write(cx, &self.output)) {
-                Ok(0) => return Poll::Ready(Err(ProtocolError::Closed("by the peer, which takes no more bytes".to_owned()))),
+                Ok(0) => {
+                    return Poll::Ready(Err(ProtocolError::Closed(
+                        "by the peer, which takes no more bytes".to_owned(),
+                    )));
+                }
                 Ok(sent) => {
                     self.counters.bytes_sent.add(sent as u64);
                     self.output.advance(sent);

@@ -1,5 +1,7 @@
 //! The pump between two machines: batching, fragments, ends, deadlines, bounds, cancelled calls, pace.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod echo;
 
 use echo::{Asker, Echo, Event, framed};
@@ -13,7 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex,
+};
 use tokio::time::{Instant, timeout};
 
 #[derive(Debug)]
@@ -29,13 +33,21 @@ impl Clock for NoClock {
 struct Counting(DuplexStream, Arc<AtomicUsize>);
 
 impl AsyncRead for Counting {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Counting {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         self.1.fetch_add(1, Ordering::Relaxed);
         Pin::new(&mut self.0).poll_write(cx, buf)
     }
@@ -54,7 +66,10 @@ fn serve(io: DuplexStream) {
 }
 
 /// Sends every payload with as many in flight as the machine takes, and gives the answers.
-async fn exchange<T: AsyncRead + AsyncWrite + Unpin>(pump: &mut Pump<T, Asker>, payloads: &[Vec<u8>]) -> Vec<Event> {
+async fn exchange<T: AsyncRead + AsyncWrite + Unpin>(
+    pump: &mut Pump<T, Asker>,
+    payloads: &[Vec<u8>],
+) -> Vec<Event> {
     let mut answers = Vec::new();
     let mut payloads = payloads.iter().cloned();
     let mut next = payloads.next();
@@ -265,7 +280,9 @@ async fn a_frame_that_never_ends_is_cut_off() {
         sent
     });
     let ended = pump.idle().await;
-    assert!(matches!(&ended, ProtocolError::Malformed(error) if error.to_string().contains("over the limit")));
+    assert!(
+        matches!(&ended, ProtocolError::Malformed(error) if error.to_string().contains("over the limit"))
+    );
     drop(pump);
     assert!(flood.await.unwrap() <= limits::INPUT_BYTES_MAX + limits::READ_BYTES_MAX + 128 * 1024);
 }

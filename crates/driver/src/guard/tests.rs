@@ -30,6 +30,7 @@ fn request(id: &str, tag: &str, value: Value) -> WriteRequest {
 }
 
 /// Both gates for one value; the raw value or the code.
+#[expect(clippy::needless_pass_by_value, reason = "literals read better at the calls")]
 fn ask(rule: &WriteRule, value: Value, old: Option<Value>) -> Result<Value, &'static str> {
     let mut guard = Guard::new([rule.clone()]);
     let now = now();
@@ -108,7 +109,8 @@ fn arrays_need_their_length_and_every_element_counts() {
     assert_eq!(ask(&array(3), list(&[2, 3, 11]), old.clone()), Err(code::OUT_OF_RANGE));
     assert_eq!(ask(&array(3), list(&[2, 3, 6]), old), Err(code::STEP));
     assert_eq!(ask(&array(3), list(&[2, 3, 4]), Some(list(&[2, 3]))), Err(code::STEP));
-    let raw = WriteRule { tag_type: TagType { data_type: DataType::Raw, count: Some(3) }, ..rule(DataType::Raw) };
+    let raw =
+        WriteRule { tag_type: TagType { data_type: DataType::Raw, count: Some(3) }, ..rule(DataType::Raw) };
     assert_eq!(ask(&raw, Value::Bytes([1, 2, 3].into()), None), Ok(Value::Bytes([1, 2, 3].into())));
     assert_eq!(ask(&raw, Value::Bytes([1, 2].into()), None), Err(code::WRONG_TYPE));
 }
@@ -133,7 +135,8 @@ fn limits_include_their_ends_and_a_broken_limit_allows_nothing() {
 
 #[test]
 fn scaling_goes_back_to_the_nearest_raw_value_within_the_limits() {
-    let scaled = WriteRule { scale: 0.1, offset: -40.0, min: Some(-40.0), max: Some(100.0), ..rule(DataType::UInt) };
+    let scaled =
+        WriteRule { scale: 0.1, offset: -40.0, min: Some(-40.0), max: Some(100.0), ..rule(DataType::UInt) };
     assert_eq!(ask(&scaled, Value::LReal(25.5), None), Ok(Value::UInt(655)));
     assert_eq!(ask(&scaled, Value::Int(100), None), Ok(Value::UInt(1400)));
     assert_eq!(ask(&scaled, Value::LReal(25.54), None), Ok(Value::UInt(655)));
@@ -176,17 +179,13 @@ fn age(asked_at: i64, expires_at: Option<i64>, waited: Duration) -> Result<Durat
     let now = Now { monotonic: arrived.monotonic + waited, ..arrived };
     let left = guard.time_left(now, &candidate);
     let checked = guard.check(now, vec![candidate], |_| None);
-    match checked.permit.writes().first() {
-        Some(write) => {
-            assert!(write.is_good(now.monotonic));
-            assert!(write.good_until <= now.monotonic + limits::PERMIT_LIFETIME);
-            Ok(left.unwrap())
-        }
-        None => {
-            assert_eq!(left, None);
-            Err(checked.refused[0].code)
-        }
-    }
+    let Some(write) = checked.permit.writes().first() else {
+        assert_eq!(left, None);
+        return Err(checked.refused[0].code);
+    };
+    assert!(write.is_good(now.monotonic));
+    assert!(write.good_until <= now.monotonic + limits::PERMIT_LIFETIME);
+    Ok(left.unwrap())
 }
 
 #[test]
@@ -201,7 +200,11 @@ fn commands_have_an_age_and_an_end() {
     assert_eq!(age(0, Some(1), zero), Ok(Duration::from_millis(1)));
     assert_eq!(age(5000, None, zero), Ok(limits::MAX_AGE), "clocks differ a little");
     assert_eq!(age(5001, None, zero), Err(code::TOO_OLD), "but not that much");
-    assert_eq!(age(0, None, limits::MAX_AGE + Duration::from_millis(1)), Err(code::TOO_OLD), "a stopped wall clock");
+    assert_eq!(
+        age(0, None, limits::MAX_AGE + Duration::from_millis(1)),
+        Err(code::TOO_OLD),
+        "a stopped wall clock"
+    );
     assert_eq!(age(i64::MIN, None, zero), Err(code::TOO_OLD));
     assert_eq!(age(i64::MAX - EPOCH, None, zero), Err(code::TOO_OLD));
 }
@@ -210,7 +213,8 @@ fn commands_have_an_age_and_an_end() {
 fn a_permit_does_not_outlive_its_command() {
     let mut guard = Guard::new([rule(DataType::Real)]);
     let now = now();
-    let asked = WriteRequest { expires_at: Some(Timestamp(EPOCH + 100)), ..request("1", "t", Value::LReal(1.0)) };
+    let asked =
+        WriteRequest { expires_at: Some(Timestamp(EPOCH + 100)), ..request("1", "t", Value::LReal(1.0)) };
     let candidates = guard.screen(now, vec![asked]).into_iter().map(Result::unwrap).collect();
     let mut permit = guard.check(now, candidates, |_| None).permit;
     assert!(permit.expire(now.monotonic + Duration::from_millis(100)).is_empty());
@@ -228,7 +232,8 @@ fn write_at(guard: &mut Guard, now: Now, id: &str) -> Result<(), &'static str> {
 
 #[test]
 fn intervals_are_monotonic_and_start_with_what_was_sent() {
-    let mut guard = Guard::new([WriteRule { min_interval: Some(Duration::from_secs(1)), ..rule(DataType::Real) }]);
+    let mut guard =
+        Guard::new([WriteRule { min_interval: Some(Duration::from_secs(1)), ..rule(DataType::Real) }]);
     let start = now();
     assert_eq!(write_at(&mut guard, start, "1"), Ok(()));
     guard.settle(start, "t", Settlement::Written);
@@ -268,10 +273,8 @@ fn failures_in_a_row_latch_until_rearmed() {
 
 #[test]
 fn screening_refuses_strangers_repeats_and_all_but_the_newest() {
-    let mut guard = Guard::new([
-        rule(DataType::Real),
-        WriteRule { tag: TagSpec::new("u", "x"), ..rule(DataType::Real) },
-    ]);
+    let mut guard =
+        Guard::new([rule(DataType::Real), WriteRule { tag: TagSpec::new("u", "x"), ..rule(DataType::Real) }]);
     let ask = |id: &str, tag: &str| request(id, tag, Value::LReal(1.0));
     let codes = |answers: Vec<Result<Candidate, Refusal>>| -> Vec<&'static str> {
         answers.iter().map(|answer| answer.as_ref().map_or_else(|refusal| refusal.code, |_| "ok")).collect()
@@ -292,7 +295,9 @@ fn candidates_of_two_screenings_are_superseded_too() {
     let now = now();
     let mut candidates = Vec::new();
     for (id, value) in [("1", 1.0), ("2", 2.0)] {
-        candidates.extend(guard.screen(now, vec![request(id, "t", Value::LReal(value))]).into_iter().map(Result::unwrap));
+        candidates.extend(
+            guard.screen(now, vec![request(id, "t", Value::LReal(value))]).into_iter().map(Result::unwrap),
+        );
     }
     let checked = guard.check(now, candidates, |_| None);
     assert_eq!(checked.permit.writes()[0].value, Value::Real(2.0));
@@ -356,7 +361,15 @@ fn any_value() -> impl Strategy<Value = Value> {
 
 fn any_rule() -> impl Strategy<Value = WriteRule> {
     let limit = || proptest::option::weighted(0.8, -150.0..150.0_f64);
-    let scale = prop_oneof![Just(1.0), Just(0.1), Just(0.01), Just(-2.5), Just(0.0), Just(f64::NAN), 0.001..1000.0_f64];
+    let scale = prop_oneof![
+        Just(1.0),
+        Just(0.1),
+        Just(0.01),
+        Just(-2.5),
+        Just(0.0),
+        Just(f64::NAN),
+        0.001..1000.0_f64
+    ];
     let offset = prop_oneof![Just(0.0), -100.0..100.0_f64];
     (
         proptest::sample::select(DataType::ALL),

@@ -46,7 +46,7 @@ mod tests {
         assert_eq!(pace.ready_at(), Some(start + Duration::from_millis(100)));
         pace.take(start + Duration::from_millis(101));
         assert_eq!(pace.ready_at(), Some(start + Duration::from_millis(200)));
-        pace.take(start + Duration::from_secs(60));
+        pace.take(start + Duration::from_mins(1));
         assert_eq!(pace.ready_at(), Some(start + Duration::from_millis(60_100)));
         for none in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(Pace::new(none).is_none(), "{none}");

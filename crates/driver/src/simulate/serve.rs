@@ -124,11 +124,12 @@ where
                 // Out of file handles, for example: the connection that failed is gone, the next may work.
                 let Ok((stream, _)) = accepted else { tokio::task::yield_now().await; continue };
                 context.counters.connections.increment();
-                if context.faults.connections_max().is_some_and(|max| connections.len() >= max) {
+                if context.faults.connections_max().is_some_and(|max| context.counters.connections_now.get() >= i64::try_from(max).unwrap_or(i64::MAX)) {
                     continue;
                 }
                 context.seed += 1;
-                connections.spawn(converse(stream, machine(context.clone()), context.clone()));
+                let open = Open::new(context.counters.clone());
+                connections.spawn(converse(stream, machine(context.clone()), context.faults.clone(), open));
             }
         }
     }
@@ -141,7 +142,15 @@ fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
+/// Counts a connection while it is open.
 struct Open(Arc<SimulatorCounters>);
+
+impl Open {
+    fn new(counters: Arc<SimulatorCounters>) -> Self {
+        counters.connections_now.add(1);
+        Self(counters)
+    }
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -149,10 +158,7 @@ impl Drop for Open {
     }
 }
 
-async fn converse<M: Machine>(stream: TcpStream, machine: M, context: SimulatorContext) {
-    context.counters.connections_now.add(1);
-    let _open = Open(context.counters.clone());
-    let faults = &context.faults;
+async fn converse<M: Machine>(stream: TcpStream, machine: M, faults: Faults, _open: Open) {
     let mut changed = faults.watch();
     let disconnects = faults.disconnects();
     if stream.set_nodelay(true).is_err() {

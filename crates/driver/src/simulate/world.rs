@@ -346,3 +346,7 @@ fn element(value: f64, data_type: DataType) -> Value {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "world_tests.rs"]
+mod tests;

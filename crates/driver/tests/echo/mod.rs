@@ -1,9 +1,10 @@
 //! The smallest protocol there is, both sides: a frame is its length (one byte) and that many bytes; the answer repeats it.
 
 #![allow(dead_code, unreachable_pub, reason = "every test program uses its own part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use bytes::{Buf as _, BufMut as _, BytesMut};
-use millstream_driver::simulate::{AnswerFault, Outbox, SimulatorContext};
+use millstream_driver::simulate::{AnswerFault, Fate, Outbox, SimulatorContext};
 use millstream_driver::wire::{DecodeError, DecodeErrorKind};
 use millstream_driver::{Busy, Instant, Machine, ProtocolError};
 use std::collections::VecDeque;
@@ -139,7 +140,7 @@ impl Machine for Echo {
                     context.counters.requests.increment();
                     context.faults.fate(self.outbox.random())
                 }
-                None => Default::default(),
+                None => Fate::default(),
             };
             if let Some(AnswerFault::Exception(code)) = fate.fault {
                 payload = BytesMut::from(&[code][..]);

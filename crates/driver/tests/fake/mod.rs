@@ -1,6 +1,7 @@
 //! A scripted device for tests of the scheduler: a table of values, and whatever the test wants to go wrong.
 
 #![allow(dead_code, unreachable_pub, reason = "every test program uses its own part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use async_trait::async_trait;
 use millstream_driver::guard::{Permit, WriteRequest, WriteRule};
@@ -160,7 +161,7 @@ impl Driver for Fake {
                 script.done.push("connect".to_owned());
             }
             let next = script.connects.pop_front();
-            next.or_else(|| script.connect_always.clone()).unwrap_or(Connect::Ok)
+            next.or_else(|| script.connect_always).unwrap_or(Connect::Ok)
         };
         match step {
             Connect::Ok => {}
@@ -352,7 +353,7 @@ impl Observer {
                 told.await;
             }
         };
-        let ended = tokio::time::timeout(Duration::from_secs(3600), wait).await;
+        let ended = tokio::time::timeout(Duration::from_hours(1), wait).await;
         assert!(ended.is_ok(), "waited in vain until {what}");
     }
 }

@@ -201,8 +201,7 @@ impl Writes {
                 block.items.iter().partition(|index| now <= self.items[**index].good_until);
             if !late.is_empty() {
                 for index in late {
-                    let why = "it was not sent: the time it was allowed for has passed".to_owned();
-                    self.items[index].result = Some(WriteResult::Refused(Status::BadTimeout, why));
+                    self.items[index].result = Some(WriteResult::Expired);
                 }
                 self.merge(&good).into_iter().rev().for_each(|block| self.blocks.push_front(block));
                 continue;

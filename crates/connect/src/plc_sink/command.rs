@@ -130,6 +130,16 @@ impl Selector {
         }
     }
 
+    /// The tag that a member of a row means: that of its name, else the only one that differs in letter case alone.
+    /// SQL writes names that are not quoted in upper case.
+    fn tag(&self, name: &str) -> Option<&Arc<str>> {
+        let mut alike = self.tags.iter().filter(|tag| tag.eq_ignore_ascii_case(name));
+        self.tags.get(name).or_else(|| match (alike.next(), alike.next()) {
+            (Some(only), None) => Some(only),
+            _ => None,
+        })
+    }
+
     /// Finds the layout by what stands there.
     fn read(&self, json: &Json, key: Option<&str>, tag: Option<&str>) -> Result<Read, FormatError> {
         let json = unwrap_envelope(json);
@@ -163,8 +173,8 @@ impl Selector {
         let mut members = members(json)?;
         let mut expires_ms = None;
         if !is_own_tag(EXPIRES) {
-            members.retain(|(name, _)| name != EXPIRES);
-            expires_ms = match json.get(EXPIRES) {
+            members.retain(|(name, _)| !name.eq_ignore_ascii_case(EXPIRES));
+            expires_ms = match json.get(EXPIRES).or_else(|| json.get(EXPIRES.to_uppercase())) {
                 None | Some(Json::Null) => None,
                 Some(value) => Some(value.as_i64().ok_or(FormatError::Unexpected {
                     expected: "`expires` in whole milliseconds",
@@ -201,7 +211,7 @@ impl Context<'_> {
         let expires_at = expires.map(|expires_ms| Timestamp(from.saturating_add(expires_ms)));
         let mut commands = Commands::default();
         for (name, value) in read.members {
-            let tag = self.selector.tags.get(&*name).cloned();
+            let tag = self.selector.tag(&name).cloned();
             let (value, refused) = match (&tag, value) {
                 // `null` asks for nothing.
                 (_, Ok(None)) => continue,

@@ -50,6 +50,18 @@ fn a_plain_object_without_a_schema_asks_for_its_tags() {
 }
 
 #[test]
+fn names_that_sql_put_in_upper_case_are_found() {
+    let read = commands(&sole(), None, Some(r#"{"SETPOINT":55.5,"EXPIRES":250}"#));
+    assert_eq!(outcome(&read), (vec![("setpoint".to_owned(), Value::LReal(55.5))], vec![]));
+    assert_eq!(read.requests[0].expires_at, Some(Timestamp(10_250)));
+    let mut alike = device("press1", "acme/press1", "setpoints");
+    alike.tags.push("Speed".into());
+    let selector = Selector::new(&alike, std::slice::from_ref(&alike));
+    let unclear = commands(&selector, None, Some(r#"{"SPEED":3}"#));
+    assert_eq!(outcome(&unclear), (vec![], vec![("SPEED".to_owned(), code::NOT_ALLOWED)]));
+}
+
+#[test]
 fn a_tag_record_asks_for_the_tag_in_its_key() {
     let value = Some(r#"{"timestamp_ms":9000,"value":42}"#);
     for key in ["acme/press1/setpoint", "anything/setpoint", "setpoint"] {

@@ -61,7 +61,7 @@ pub(crate) fn build(said: &SaidDevice, registry: &Registry, out: &mut Mistakes) 
     let mut built_groups = Vec::new();
     for group in &said.groups {
         let (built, raw_types) = build_group(said, group, reached.as_ref(), out);
-        groups.extend(finish_group(&name, &asset, group, &built, raw_types, out));
+        groups.extend(finish_group(&name, asset.as_ref(), group, &built, raw_types, out));
         built_groups.push(built);
     }
     let rules = said.writes.as_ref().map(|writes| write::rules(writes, reached.as_ref(), out));
@@ -166,7 +166,9 @@ fn reach(
     match driver.target(parsed) {
         Ok(target) => Some((driver.clone(), target)),
         Err(mistakes) => {
-            mistakes.into_iter().for_each(|mistake| out.push(connection.locate(mistake)));
+            for mistake in mistakes {
+                out.push(connection.locate(mistake));
+            }
             None
         }
     }
@@ -225,15 +227,12 @@ fn build_group(
     reached: Option<&(Arc<dyn Driver>, Target)>,
     out: &mut Mistakes,
 ) -> (BuiltGroup, Option<Vec<TagType>>) {
-    let topic = match &group.topic {
-        Some(topic) => {
-            name::check_topic(topic, out);
-            topic.as_str().to_owned()
-        }
-        None => {
-            let owner = said.template.as_deref().unwrap_or(said.name.as_str());
-            format!("{owner}.{}", group.name.as_str())
-        }
+    let topic = if let Some(topic) = &group.topic {
+        name::check_topic(topic, out);
+        topic.as_str().to_owned()
+    } else {
+        let owner = said.template.as_deref().unwrap_or(said.name.as_str());
+        format!("{owner}.{}", group.name.as_str())
     };
     let raw = raw_types(group, reached, out);
     let mut tags = Vec::new();
@@ -329,7 +328,7 @@ type FinishedGroup = (GroupConfig, (SourceGroup, Vec<TagType>));
 /// What the scheduler and the source need; `None` where something is wrong.
 fn finish_group(
     device: &Arc<str>,
-    asset: &Option<AssetPath>,
+    asset: Option<&AssetPath>,
     group: &SaidGroup,
     built: &BuiltGroup,
     raw_types: Option<Vec<TagType>>,
@@ -361,7 +360,7 @@ fn finish_group(
     let source = SourceGroup {
         device: device.clone(),
         group: name,
-        asset: asset.clone()?,
+        asset: asset?.clone(),
         topic: built.topic.clone(),
         layout: built.layout,
         mode,

@@ -5,10 +5,11 @@ use crate::limits;
 use crate::list;
 use crate::load::Loader;
 use crate::said::{self, SaidDevice};
-use crate::section::{Mistakes, Said, Section, Value, join};
+use crate::section::{Mistakes, Said, Section, join};
 use crate::template::{self, Used};
 use crate::text::Text;
 use crate::tree::{Entry, Kind};
+use crate::value::Value;
 use millstream_model::{Diagnostic, nearest};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -101,10 +102,11 @@ fn find<'t>(
     let names = || templates.iter().map(|template| template.key.as_str());
     let known: Vec<String> = names().map(|name| format!("`{name}`")).collect();
     let mistake = Diagnostic::error("unknown-template", format!("there is no template `{}`", name.as_str()));
-    let mistake = match known.is_empty() {
-        true => mistake.label("the plant has no templates"),
-        false => mistake.label(format!("expected one of {}", known.join(", "))),
-    };
+    let mistake = mistake.label(if known.is_empty() {
+        "the plant has no templates".to_owned()
+    } else {
+        format!("expected one of {}", known.join(", "))
+    });
     out.push(name.locate(match nearest(name.as_str(), names()) {
         Some(right) => mistake.help(format!("did you mean `{right}`?")),
         None => mistake.help(format!("define it: `[templates.{}]`", name.as_str())),

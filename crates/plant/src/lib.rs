@@ -10,6 +10,7 @@
 //!
 //! Data enters as files that a user wrote, and leaves as the configs of the scheduler, the PLC source, the guard and SQL.
 
+mod command;
 mod csv;
 mod cycle;
 mod device;
@@ -35,6 +36,7 @@ mod stream;
 mod template;
 mod text;
 mod tree;
+mod value;
 mod write;
 
 pub use diff::{Change, Difference, diff};

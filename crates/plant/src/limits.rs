@@ -15,7 +15,7 @@ pub const DIAGNOSTICS: usize = 1_000;
 /// Shortest scan interval: below it the scheduler's timer, not the device, sets the pace.
 pub const INTERVAL_MIN: Duration = Duration::from_millis(1);
 /// Longest scan interval, and longest of every other period.
-pub const INTERVAL_MAX: Duration = Duration::from_secs(86_400);
+pub const INTERVAL_MAX: Duration = Duration::from_hours(24);
 /// Characters of a device's, group's or template's name: with the group's it makes a topic of at most 249.
 pub const NAME_CHARS: usize = 100;
 /// Characters of a tag's name.
@@ -25,4 +25,4 @@ pub const TOPIC_CHARS: usize = 249;
 /// Requests in flight where only the connection string sets a limit.
 pub const IN_FLIGHT: usize = 64;
 /// With on-change mode: the longest time without a full record, where nothing else is said.
-pub const MAX_INTERVAL: Duration = Duration::from_secs(60);
+pub const MAX_INTERVAL: Duration = Duration::from_mins(1);

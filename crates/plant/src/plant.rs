@@ -16,11 +16,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Looks a variable of the environment up.
+type Environment = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// What this build of Millstream has, and where secrets come from.
 #[derive(Clone)]
 pub struct Registry {
     drivers: Vec<Arc<dyn Driver>>,
-    environment: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    environment: Arc<Environment>,
 }
 
 impl Registry {
@@ -132,6 +135,10 @@ pub struct LogSettings {
     pub retention_bytes: Option<u64>,
     /// Size of one file of a partition.
     pub segment_bytes: u64,
+    /// How many records per second are sent to `bootstrap_servers` at most.
+    pub forward_records_per_second: Option<f64>,
+    /// How many bytes per second are sent there at most.
+    pub forward_bytes_per_second: Option<u64>,
 }
 
 impl fmt::Debug for LogSettings {
@@ -145,6 +152,8 @@ impl fmt::Debug for LogSettings {
             .field("retention", &self.retention)
             .field("retention_bytes", &self.retention_bytes)
             .field("segment_bytes", &self.segment_bytes)
+            .field("forward_records_per_second", &self.forward_records_per_second)
+            .field("forward_bytes_per_second", &self.forward_bytes_per_second)
             .finish()
     }
 }
@@ -182,7 +191,9 @@ impl Plant {
 
     /// Adds the streams of the scan groups' topics to a catalog.
     pub fn declare(&self, catalog: &mut Catalog) {
-        self.streams.iter().for_each(|columns| columns.declare(catalog));
+        for columns in &self.streams {
+            columns.declare(catalog);
+        }
     }
 
     /// The device of that name.
@@ -194,6 +205,8 @@ impl Plant {
 /// A catalog with these streams.
 pub(crate) fn catalog(streams: &[Columns]) -> Catalog {
     let mut catalog = Catalog::new();
-    streams.iter().for_each(|columns| columns.declare(&mut catalog));
+    for columns in streams {
+        columns.declare(&mut catalog);
+    }
     catalog
 }

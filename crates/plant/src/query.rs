@@ -6,7 +6,7 @@ use crate::plant::Query;
 use crate::section::Mistakes;
 use crate::source::{list, span, start_of};
 use crate::stream::Columns;
-use crate::{cycle, plant};
+use crate::{command, cycle, plant};
 use millstream_model::{Diagnostic, Severity};
 use millstream_sql::check as check_sql;
 use millstream_sql::parse::ast::StatementKind;
@@ -47,6 +47,7 @@ pub(crate) fn check(queries: &[Query], streams: &[Columns], devices: &[Built], o
         check_statements(query, out);
     }
     cycle::check(queries, &catalog, devices, out);
+    command::check(queries, &catalog, devices, out);
 }
 
 /// A diagnostic with a place in the file, whatever SQL left open.

@@ -11,12 +11,13 @@ use crate::plant::{Plant, Registry};
 use crate::query;
 use crate::said::{self, SaidDevice, under};
 use crate::secret;
-use crate::section::{Mistakes as Found, Said, Section, Value, placed};
+use crate::section::{Mistakes as Found, Said, Section, join, placed};
 use crate::settings;
 use crate::simulate;
 use crate::source::{list as list_files, start_of};
 use crate::stream::{self, Columns};
 use crate::tree::{self, Entry, Kind, Node};
+use crate::value::Value;
 use crate::{Mistakes, Sources, order};
 use millstream_model::{Diagnostic, Severity};
 use std::collections::{BTreeMap, BTreeSet};
@@ -227,17 +228,11 @@ impl Reading<'_> {
                     .also(other.value.place(&(0..other.as_str().len())), "the first one");
                 self.out.push(connection.locate(shared));
             }
-            if let Some(asset) = &said.asset
-                && let Some(first) = assets.insert(asset.as_str(), said)
-                && let Some(other) = &first.asset
+            let asset = said.asset.as_ref().map_or(said.name.as_str(), Said::as_str);
+            if let Some(first) = assets.insert(asset, said)
+                && (said.asset.is_some() || first.asset.is_some())
             {
-                let message =
-                    format!("`{}` and `{}` have the same asset path", device.name, first.name.as_str());
-                let shared = Diagnostic::error("duplicate-asset", message)
-                    .label("records of the two could not be told apart")
-                    .help("give each its own place in the plant")
-                    .also(other.value.place(&(0..other.as_str().len())), "the first one");
-                self.out.push(asset.locate(shared));
+                self.out.push(same_asset(said, first));
             }
         }
         if built.len() > limits::DEVICES {
@@ -264,6 +259,21 @@ fn tag_names(said: &[SaidDevice]) -> BTreeSet<String> {
         names.extend(read.chain(written).map(|tag| format!("{}/{tag}", device.name.as_str())));
     }
     names
+}
+
+/// Two devices in one place; one of them may be there by its name alone.
+fn same_asset(second: &SaidDevice, first: &SaidDevice) -> Diagnostic {
+    let place = |said: &SaidDevice| match &said.asset {
+        Some(asset) => asset.value.place(&(0..asset.as_str().len())),
+        None => said.name.span.clone(),
+    };
+    let (told, other) = if second.asset.is_some() { (second, first) } else { (first, second) };
+    let message = format!("`{}` and `{}` have the same asset path", told.name.as_str(), other.name.as_str());
+    let shared = Diagnostic::error("duplicate-asset", message)
+        .label("records of the two could not be told apart")
+        .help("give each its own place in the plant")
+        .also(place(other), "the other one");
+    placed(shared, &place(told), &join(&told.key, "asset"))
 }
 
 /// Keeps a table that may be in one file only.

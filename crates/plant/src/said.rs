@@ -2,10 +2,11 @@
 
 use crate::keys;
 use crate::limits;
-use crate::section::{Bounds, Mistakes, Said, Section, Value, join};
+use crate::section::{Mistakes, Said, Section, join};
 use crate::simulate::{self, SaidSimulate};
 use crate::text::Text;
 use crate::tree::{Entry, Kind};
+use crate::value::{Bounds, Value};
 use millstream_connect::plc_source::Layout;
 use millstream_driver::simulate::Signal;
 use millstream_model::{Diagnostic, Span};
@@ -99,9 +100,9 @@ pub(crate) fn device(
     let requests_per_second =
         section.take("requests_per_second").and_then(|v| v.number(Bounds::Positive(100_000.0), out));
     let requests_in_flight = section.take("requests_in_flight").and_then(|v| v.integer(1..=64, out));
-    let timeouts = Duration::from_millis(10)..=Duration::from_secs(300);
+    let timeouts = Duration::from_millis(10)..=Duration::from_mins(5);
     let connect_timeout = section.take("connect_timeout").and_then(|v| v.duration(timeouts, out));
-    let scans = Duration::from_millis(10)..=Duration::from_secs(3_600);
+    let scans = Duration::from_millis(10)..=Duration::from_hours(1);
     let scan_timeout = section.take("scan_timeout").and_then(|v| v.duration(scans, out));
     let groups = named(section.take("groups"), "scan groups by name", out)
         .iter()

@@ -4,9 +4,10 @@ use crate::kafka_names;
 use crate::keys;
 use crate::plant::{Listener, LogSettings};
 use crate::said::under;
-use crate::section::{Mistakes, Said, Section, Value};
+use crate::section::{Mistakes, Said, Section};
 use crate::text::Text;
 use crate::tree::Kind;
+use crate::value::{Bounds, Value};
 use millstream_model::{Diagnostic, Severity, Span, nearest};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 const DATA_DIR: &str = "data";
 const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
-const RETENTION: Duration = Duration::from_secs(7 * 86_400);
+const RETENTION: Duration = Duration::from_hours(7 * 24);
 const SEGMENT_BYTES: u64 = 128 << 20;
 const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const KAFKA: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9092);
@@ -30,6 +31,8 @@ pub(crate) fn log(value: Option<&Value<'_>>, folder: &Path, out: &mut Mistakes) 
         retention: RETENTION,
         retention_bytes: None,
         segment_bytes: SEGMENT_BYTES,
+        forward_records_per_second: None,
+        forward_bytes_per_second: None,
     };
     let Some(mut section) = value.and_then(|value| Section::open(value, &keys::LOG, out)) else {
         return settings;
@@ -50,7 +53,7 @@ pub(crate) fn log(value: Option<&Value<'_>>, folder: &Path, out: &mut Mistakes) 
     if let Some(given) = section.take("flush_interval").and_then(|value| value.duration(flush, out)) {
         settings.flush_interval = given.value;
     }
-    let ages = Duration::from_secs(60)..=Duration::from_secs(10_000 * 86_400);
+    let ages = Duration::from_mins(1)..=Duration::from_hours(10_000 * 24);
     if let Some(given) = section.take("retention").and_then(|value| value.duration(ages, out)) {
         settings.retention = given.value;
     }
@@ -60,6 +63,14 @@ pub(crate) fn log(value: Option<&Value<'_>>, folder: &Path, out: &mut Mistakes) 
     }
     if let Some(given) = section.take("segment_size").and_then(|value| value.size(1 << 20..=1 << 30, out)) {
         settings.segment_bytes = given.value;
+    }
+    let rate = section.take("forward_records_per_second");
+    if let Some(given) = rate.and_then(|value| value.number(Bounds::Positive(10_000_000.0), out)) {
+        settings.forward_records_per_second = Some(given.value);
+    }
+    let rate = section.take("forward_size_per_second");
+    if let Some(given) = rate.and_then(|value| value.size(1_000..=u64::MAX, out)) {
+        settings.forward_bytes_per_second = Some(given.value);
     }
     section.finish(out);
     settings
@@ -269,7 +280,7 @@ pub(crate) fn check_ports(listeners: &[(&str, String, SocketAddr, Option<Span>)]
         };
         mistake.span = place.cloned();
         if let Some(other_place) = explains {
-            mistake = mistake.also(other_place.clone(), format!("{other}"));
+            mistake = mistake.also(other_place.clone(), (*other).to_owned());
         }
         out.push(mistake);
     }

@@ -3,9 +3,10 @@
 use crate::keys;
 use crate::plant::Simulation;
 use crate::said::SaidDevice;
-use crate::section::{Mistakes, Said, Section, Value, join};
+use crate::section::{Mistakes, Said, Section, join};
 use crate::settings;
 use crate::tree::{Entry, Kind};
+use crate::value::Value;
 use millstream_driver::guard::WriteRule;
 use millstream_driver::simulate::{SIGNAL_OPTIONS, Signal, SimulatedTag};
 use millstream_driver::{TagSpec, Target};
@@ -25,7 +26,7 @@ pub(crate) struct SaidSimulate {
 pub(crate) fn device(value: &Value<'_>, out: &mut Mistakes) -> Option<SaidSimulate> {
     let mut section = Section::open(value, &keys::SIMULATE, out)?;
     let listen = section.take("listen").and_then(|value| settings::address(&value.text(out)?, out));
-    let delays = Duration::ZERO..=Duration::from_secs(60);
+    let delays = Duration::ZERO..=Duration::from_mins(1);
     let delay = section.take("delay").and_then(|value| value.duration(delays, out));
     section.finish(out);
     Some(SaidSimulate { listen, delay })

@@ -67,7 +67,9 @@ fn rule(
         }
     };
     if let Err(problems) = driver.plan(target, std::slice::from_ref(&tag)) {
-        problems.into_iter().for_each(|problem| out.push(address.locate(problem.diagnostic)));
+        for problem in problems {
+            out.push(address.locate(problem.diagnostic));
+        }
         return None;
     }
     if let Err(mistake) = driver.writable(address.as_str()) {

@@ -35,9 +35,11 @@ fn the_settings_are_those_of_the_file() {
     assert_eq!(plant.log.kafka["security.protocol"], "SASL_SSL");
     assert_eq!(plant.log.kafka["sasl.password"], "hunter2");
     assert_eq!(plant.log.flush_interval, Duration::from_millis(2));
-    assert_eq!(plant.log.retention, Duration::from_secs(30 * 86_400));
+    assert_eq!(plant.log.retention, Duration::from_hours(30 * 24));
     assert_eq!(plant.log.retention_bytes, Some(10 << 30));
     assert_eq!(plant.log.segment_bytes, 64 << 20);
+    assert_eq!(plant.log.forward_records_per_second, Some(20_000.0));
+    assert_eq!(plant.log.forward_bytes_per_second, Some(2 << 20));
     assert_eq!(plant.kafka.as_ref().unwrap().address.to_string(), "0.0.0.0:9092");
     assert_eq!(plant.http.as_ref().unwrap().address.to_string(), "[::1]:8088");
 }
@@ -64,9 +66,12 @@ fn a_device_is_what_its_table_says() {
     assert_eq!((&*slow.topic, slow.mode), ("press1.slow", Mode::Always));
     let from_list: Vec<&str> = slow.tags.iter().map(|tag| &*tag.name).collect();
     assert_eq!(from_list, ["counter", "vibration", "recipe", "setpoint"]);
-    assert_eq!(slow.tags[1].scale, 1000.0);
+    assert_eq!(slow.tags[1].scale.to_string(), "1000");
     assert_eq!(press.types[1][0], TagType::scalar(DataType::UDInt));
-    assert_eq!((events.layout, events.mode), (Layout::Tag, Mode::OnChange { max_interval: Some(Duration::from_secs(60)) }));
+    assert_eq!(
+        (events.layout, events.mode),
+        (Layout::Tag, Mode::OnChange { max_interval: Some(Duration::from_mins(1)) })
+    );
     assert_eq!(press.config.groups[2].interval, Duration::from_millis(50));
 }
 
@@ -76,7 +81,10 @@ fn the_guard_gets_the_rules_of_the_file() {
     let press = device(&plant, "press1");
     let [setpoint, start] = &press.config.writes[..] else { panic!("{:?}", press.config.writes) };
     assert_eq!((setpoint.min, setpoint.max, setpoint.max_step), (Some(20.0), Some(90.0), Some(5.0)));
-    assert_eq!((setpoint.min_interval, setpoint.max_age), (Some(Duration::from_secs(1)), Duration::from_secs(2)));
+    assert_eq!(
+        (setpoint.min_interval, setpoint.max_age),
+        (Some(Duration::from_secs(1)), Duration::from_secs(2))
+    );
     assert!(setpoint.verify && !start.verify);
     assert_eq!(start.tag_type, TagType::scalar(DataType::Bool));
     assert_eq!(start.max_age, Duration::from_secs(10));
@@ -96,7 +104,7 @@ fn each_row_makes_a_device() {
     assert_eq!(&*oven.groups[0].topic, "oven.state", "devices of one template share a topic");
     let tags = &oven.config.groups[0].tags;
     assert_eq!((&*tags[0].address, &*tags[1].name), ("input-register:11:INT", "door_on"));
-    assert_eq!(oven.groups[0].tags[0].scale, 0.1);
+    assert_eq!(oven.groups[0].tags[0].scale.to_string(), "0.1");
     assert_eq!(plant.sources.excerpt(&oven.origin), "oven2");
 }
 
@@ -134,8 +142,11 @@ fn sql_knows_every_topic() {
 #[test]
 fn queries_come_in_the_order_of_their_files() {
     let plant = plant();
-    let files: Vec<String> =
-        plant.queries.iter().map(|query| Path::new(&*query.file).file_name().unwrap().display().to_string()).collect();
+    let files: Vec<String> = plant
+        .queries
+        .iter()
+        .map(|query| Path::new(&*query.file).file_name().unwrap().display().to_string())
+        .collect();
     assert_eq!(files, ["10-hot.sql", "20-setpoint.sql"]);
 }
 
@@ -157,6 +168,7 @@ fn a_single_file_is_a_plant_too() {
 fn a_plant_that_is_not_there_is_a_mistake_with_its_path() {
     let mistakes = read(Path::new("/no/such/plant"), &support::registry()).unwrap_err();
     let text = support::lines(&mistakes.diagnostics, &mistakes.sources, &folder());
-    let expected = "/no/such/plant:1:1: error[unreadable-file]: `/no/such/plant` cannot be read: it does not exist";
+    let expected =
+        "/no/such/plant:1:1: error[unreadable-file]: `/no/such/plant` cannot be read: it does not exist";
     assert!(text.starts_with(expected), "{text}");
 }

@@ -1,4 +1,5 @@
 //! Valid plants, damaged at random: reading never panics, and either works or says where it does not.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 mod support;
 
@@ -20,7 +21,28 @@ enum Damage {
 }
 
 fn damage() -> impl Strategy<Value = Damage> {
-    let tokens = ["\"", "'", "=", ".", "[", "]", "{", "}", ",", "\n", "#", "${", "{x}", "\\", "ä", "\0", "-", "9", "tags.from = ", ";"];
+    let tokens = [
+        "\"",
+        "'",
+        "=",
+        ".",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        "\n",
+        "#",
+        "${",
+        "{x}",
+        "\\",
+        "ä",
+        "\0",
+        "-",
+        "9",
+        "tags.from = ",
+        ";",
+    ];
     prop_oneof![
         Just(Damage::DeleteByte),
         prop::sample::select(tokens.to_vec()).prop_map(|token| Damage::Insert(token.to_owned())),
@@ -34,9 +56,15 @@ fn damage() -> impl Strategy<Value = Damage> {
 
 /// `at` is a place in the text, from 0 to 1.
 fn apply(text: &mut Vec<u8>, damage: &Damage, at: f64) {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a place"
+    )]
     let index = ((text.len().max(1) - 1) as f64 * at) as usize;
-    let lines = |text: &[u8]| -> Vec<Vec<u8>> { text.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect() };
+    let lines =
+        |text: &[u8]| -> Vec<Vec<u8>> { text.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect() };
     let line = text.iter().take(index).filter(|b| **b == b'\n').count();
     match damage {
         Damage::DeleteByte if !text.is_empty() => {
@@ -69,12 +97,22 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let target = to.join(path.file_name().unwrap());
-        if path.is_dir() { copy(&path, &target) } else { drop(fs::copy(&path, &target).unwrap()) }
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
     }
 }
 
-const FILES: [&str; 6] =
-    ["millstream.toml", "press1.toml", "ovens.csv", "press1.csv", "queries/10-hot.sql", "queries/20-setpoint.sql"];
+const FILES: [&str; 6] = [
+    "millstream.toml",
+    "press1.toml",
+    "ovens.csv",
+    "press1.csv",
+    "queries/10-hot.sql",
+    "queries/20-setpoint.sql",
+];
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
@@ -103,7 +141,7 @@ proptest! {
                     prop_assert!(span.is_some_and(|span| span.file.is_some()), "{:?}", diagnostic);
                     let place = span.and_then(|span| mistakes.sources.locate(span));
                     prop_assert!(place.is_some(), "{:?}", diagnostic);
-                    let printed = format!("{:?}", diagnostic);
+                    let printed = format!("{diagnostic:?}");
                     prop_assert!(!printed.contains("hunter2"), "{}", printed);
                 }
             }

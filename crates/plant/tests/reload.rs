@@ -1,4 +1,5 @@
 //! The difference of two plants: what did not change is not touched.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 mod support;
 
@@ -44,7 +45,9 @@ impl Folder {
     fn read(&self) -> Plant {
         match read(self.0.path(), &support::registry()) {
             Ok((plant, _)) => plant,
-            Err(mistakes) => panic!("{}", support::lines(&mistakes.diagnostics, &mistakes.sources, Path::new("/"))),
+            Err(mistakes) => {
+                panic!("{}", support::lines(&mistakes.diagnostics, &mistakes.sources, Path::new("/")))
+            }
         }
     }
 
@@ -74,10 +77,12 @@ fn comments_spaces_and_files_do_not_count() {
 #[test]
 fn only_the_device_that_changed_is_named() {
     let folder = Folder::new();
-    let difference = folder.after(|folder| folder.write("millstream.toml", &TOML.replace("10.0.0.2", "10.0.0.3")));
+    let difference =
+        folder.after(|folder| folder.write("millstream.toml", &TOML.replace("10.0.0.2", "10.0.0.3")));
     assert_eq!(changed(&difference), [("press2", Change::Changed)]);
     assert!(difference.queries.is_empty() && difference.settings.is_empty());
-    let difference = folder.after(|folder| folder.write("millstream.toml", &TOML.replacen("100ms", "200ms", 1)));
+    let difference =
+        folder.after(|folder| folder.write("millstream.toml", &TOML.replacen("100ms", "200ms", 1)));
     assert_eq!(changed(&difference), [("press1", Change::Changed), ("press2", Change::Changed)]);
 }
 
@@ -114,7 +119,10 @@ fn devices_come_and_go() {
 fn queries_come_go_and_change() {
     let folder = Folder::new();
     let difference = folder.after(|folder| {
-        folder.write("queries/10-hot.sql", &HOT.replace("FROM press1_fast", "FROM press1_fast WHERE temperature > 70"));
+        folder.write(
+            "queries/10-hot.sql",
+            &HOT.replace("FROM press1_fast", "FROM press1_fast WHERE temperature > 70"),
+        );
         folder.write("queries/30-more.sql", &HOT.replace("hot", "more"));
         fs::remove_file(folder.0.path().join("queries/20-cold.sql")).unwrap();
     });

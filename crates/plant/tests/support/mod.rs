@@ -1,15 +1,15 @@
 //! What the tests of this crate share: a registry with a driver and an environment, and diagnostics as lines of text.
 #![allow(dead_code, reason = "each test file is a crate of its own and uses its part")]
 
-use millstream_model::{Diagnostic, Severity};
 use millstream_modbus::Modbus;
+use millstream_model::{Diagnostic, Severity};
 use millstream_plant::{Registry, Sources};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 /// The drivers and the environment of every test.
-pub fn registry() -> Registry {
+pub(crate) fn registry() -> Registry {
     Registry::new(vec![Arc::new(Modbus)]).with_environment(|name| match name {
         "PLC_HOST" => Some("10.0.0.9".to_owned()),
         "KAFKA_PASSWORD" => Some("hunter2".to_owned()),
@@ -19,7 +19,7 @@ pub fn registry() -> Registry {
 }
 
 /// Diagnostics as lines: `file:line:column: error[code] key: message | label | help: … | also file:line:column …`.
-pub fn lines(diagnostics: &[Diagnostic], sources: &Sources, root: &Path) -> String {
+pub(crate) fn lines(diagnostics: &[Diagnostic], sources: &Sources, root: &Path) -> String {
     let root = format!("{}/", root.display());
     let mut text = String::new();
     for diagnostic in diagnostics {
@@ -28,16 +28,16 @@ pub fn lines(diagnostics: &[Diagnostic], sources: &Sources, root: &Path) -> Stri
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        write!(text, "{place}: {severity}[{}]", diagnostic.code).unwrap();
+        let _ = write!(text, "{place}: {severity}[{}]", diagnostic.code);
         if let Some(key) = &diagnostic.key {
-            write!(text, " {key}").unwrap();
+            let _ = write!(text, " {key}");
         }
-        write!(text, ": {} | {}", diagnostic.message, diagnostic.label).unwrap();
+        let _ = write!(text, ": {} | {}", diagnostic.message, diagnostic.label);
         if let Some(help) = &diagnostic.help {
-            write!(text, " | help: {help}").unwrap();
+            let _ = write!(text, " | help: {help}");
         }
         for (span, words) in &diagnostic.also {
-            write!(text, " | also {} {words}", sources.place(span)).unwrap();
+            let _ = write!(text, " | also {} {words}", sources.place(span));
         }
         text.push('\n');
     }

@@ -19,7 +19,7 @@ use crate::stream::{self, Columns};
 use crate::tree::{self, Entry, Kind, Node};
 use crate::value::Value;
 use crate::{Mistakes, Sources, order};
-use millstream_model::{Diagnostic, Severity};
+use millstream_model::{Diagnostic, Severity, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,11 +35,12 @@ pub fn read(path: &Path, registry: &Registry) -> Result<(Plant, Vec<Diagnostic>)
         loader: Loader::new(folder.clone()),
         out: Found::default(),
         understood: true,
+        places: Vec::new(),
         whole: path.is_dir(),
     };
     let plant = reading.plant(path, folder);
-    let Reading { loader, out, .. } = reading;
-    let diagnostics = order::finish(out);
+    let Reading { loader, out, places, .. } = reading;
+    let diagnostics = order::finish(out, &places);
     match plant {
         Some(plant) if diagnostics.iter().all(|diagnostic| diagnostic.severity == Severity::Warning) => {
             Ok((Plant { sources: loader.sources, ..plant }, diagnostics))
@@ -54,6 +55,8 @@ struct Reading<'r> {
     out: Found,
     /// Whether every file was TOML.
     understood: bool,
+    /// Where keys stand.
+    places: Vec<(Span, String)>,
     /// Whether the plant is a folder.
     whole: bool,
 }
@@ -143,6 +146,7 @@ impl Reading<'_> {
             self.understood = false;
             self.out.push_root(mistake, root);
         }
+        tree::places(&entries, "", &mut self.places);
         let root = Node { span: start_of(&file), kind: Kind::Table(entries) };
         let (registry, folder, out) = (self.registry, &self.loader.folder, &mut self.out);
         let root = root.map_texts(&mut |text| secret::resolve(text, folder, registry, out));

@@ -40,14 +40,14 @@ pub(crate) fn check(devices: &[Built], out: &mut Mistakes) {
                     name.error(
                         "column-type",
                         format!(
-                            "`{}` is a {tag_type} here and a {known} elsewhere in `{}`",
+                            "`{}` is {tag_type} here and {known} elsewhere in `{}`",
                             name.as_str(),
                             group.topic
                         ),
                     )
                     .label("expected one kind of value in one column")
                     .help("give the tag another name, or the scan group another topic")
-                    .also(first.span.clone(), format!("a {known} here")),
+                    .also(first.span.clone(), format!("{known} here")),
                 );
             }
         }

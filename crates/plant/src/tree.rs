@@ -1,5 +1,6 @@
 //! A TOML file as a tree in which every key and value knows its place.
 
+use crate::section::join;
 use crate::source::span;
 use crate::text::Text;
 use millstream_model::{Diagnostic, Span};
@@ -72,6 +73,19 @@ impl Node {
             other => other.clone(),
         };
         Self { span: self.span.clone(), kind }
+    }
+}
+
+/// Where every key with its value stands, under its dotted path. Inner ones come after outer ones.
+pub(crate) fn places(entries: &[Entry], path: &str, out: &mut Vec<(Span, String)>) {
+    for entry in entries {
+        let key = join(path, entry.key.as_str());
+        let (name, value) = (&entry.key.span.range, &entry.value.span.range);
+        let range = name.start.min(value.start)..name.end.max(value.end);
+        out.push((Span { file: entry.key.span.file.clone(), range }, key.clone()));
+        if let Kind::Table(inner) = &entry.value.kind {
+            places(inner, &key, out);
+        }
     }
 }
 
@@ -167,13 +181,16 @@ fn syntax(file: &Arc<str>, text: &str, error: &toml::de::Error) -> (Diagnostic, 
         ),
         _ => {
             root.end = text.len();
-            (format!("this is not TOML: {what}"), expected, remedy(what))
+            (format!("{NOT_TOML}: {what}"), expected, remedy(what))
         }
     };
     let mut mistake = Diagnostic::error("toml", message).label(label).help(help);
     mistake.span = Some(span(file, range));
     (mistake, span(file, root))
 }
+
+/// How messages about broken structure begin.
+pub(crate) const NOT_TOML: &str = "this is not TOML";
 
 /// What to do about a mistake in the parser's words.
 fn remedy(what: &str) -> String {

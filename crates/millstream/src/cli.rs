@@ -20,7 +20,7 @@ pub(crate) struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a whole simulated plant on real protocols, with a closed loop; nothing else needed
+    /// Run a whole simulated plant on real protocols, closed loop and all
     Demo(Demo),
     /// Run a plant folder
     Run(Run),

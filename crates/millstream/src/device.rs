@@ -58,6 +58,19 @@ impl Device {
         }
     }
 
+    /// Checks that addresses can be written at all; all mistakes are shown.
+    pub(crate) fn writable(&self, addresses: &[String], console: Console) -> Result<(), Failure> {
+        let mut mistakes = 0;
+        for text in addresses {
+            if let Err(mistake) = self.driver.writable(text) {
+                let texts = Texts::One { name: "address", text };
+                console.diagnostics(&Diagnostics { diagnostics: &[mistake], texts })?;
+                mistakes += 1;
+            }
+        }
+        if mistakes == 0 { Ok(()) } else { Err(Failure::Said(2)) }
+    }
+
     /// One attempt to connect, bounded.
     pub(crate) async fn connect(&self, connection: &Connection) -> Result<Box<dyn Session>, SessionError> {
         let context = SessionContext::new(Arc::new(SystemClock));

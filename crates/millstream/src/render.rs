@@ -150,16 +150,35 @@ mod tests {
             .help("did you mean `temperature`?");
         let list = [mistake];
         let shown = Diagnostics { diagnostics: &list, texts: Texts::One { name: "statement", text } };
-        insta::assert_snapshot!(shown.text(false), @"");
+        insta::assert_snapshot!(shown.text(false), @r"
+        error[unknown-column]: `press` has no column `temprature`
+         --> statement:1:8
+          |
+        1 | SELECT temprature FROM press
+          |        ^^^^^^^^^^ expected one of `temperature`, `pressure`
+          |
+          = help: did you mean `temperature`?
+        ");
         let objects: Vec<_> = shown.objects().map(|object| serde_json::to_string(&object).unwrap()).collect();
-        insta::assert_snapshot!(objects.join("\n"), @"");
+        insta::assert_snapshot!(objects.join("\n"), @r#"
+        {"severity":"error","code":"unknown-column","file":"statement","line":1,"column":8,"key":null,"message":"`press` has no column `temprature`","expected":"expected one of `temperature`, `pressure`","help":"did you mean `temperature`?"}
+        "#);
     }
 
     #[test]
     fn places_beyond_the_text_do_no_harm() {
         let list = [Diagnostic::error("x", "cut short").at(3..90), Diagnostic::warning("y", "no place")];
         let shown = Diagnostics { diagnostics: &list, texts: Texts::One { name: "address", text: "coil" } };
-        insta::assert_snapshot!(shown.text(false), @"");
+        insta::assert_snapshot!(shown.text(false), @r"
+        error[x]: cut short
+         --> address:1:4
+          |
+        1 | coil
+          |    ^
+
+        warning[y]: no place
+        --> address
+        ");
         assert_eq!(shown.errors(), 1);
     }
 

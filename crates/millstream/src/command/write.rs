@@ -63,9 +63,9 @@ pub(crate) async fn run(arguments: &Write, console: Console) -> Result<(), Failu
             return Err(Failure::failed("nothing was written"));
         }
     }
-    let (permit, refused) = pass(&wishes, &before);
+    let Passed { guard, permit, allowed, refused } = pass(&wishes, &before);
     let mut endings: Vec<_> = refused.into_iter().map(refusal).collect();
-    endings.extend(write(&mut *session, permit, arguments).await);
+    endings.extend(write(&mut *session, &guard, permit, allowed, arguments).await);
     show(&endings, &wishes, &before, &device, console)
 }
 
@@ -83,6 +83,7 @@ fn wishes(arguments: &Write, device: &Device, console: Console) -> Result<Vec<Wi
     }
     let addresses: Vec<_> = pairs.iter().map(|(address, _)| address.clone()).collect();
     let (tags, plan) = device.tags(&addresses, console)?;
+    device.writable(&addresses, console)?;
     tags.into_iter()
         .zip(plan.types)
         .zip(pairs)
@@ -111,8 +112,17 @@ async fn read(
     scan(session, tags.len(), arguments.connection.timeout).await
 }
 
+/// What the guard said.
+struct Passed {
+    guard: Guard,
+    permit: Permit,
+    /// The requests of the permit's writes, in their order.
+    allowed: Vec<WriteRequest>,
+    refused: Vec<Refusal>,
+}
+
 /// Both gates of the guard.
-fn pass(wishes: &[Wish], before: &Row) -> (Permit, Vec<Refusal>) {
+fn pass(wishes: &[Wish], before: &Row) -> Passed {
     let now = Now { wall: SystemClock.now(), monotonic: Instant::now() };
     let user =
         std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_else(|_| "unknown".to_owned());
@@ -140,7 +150,7 @@ fn pass(wishes: &[Wish], before: &Row) -> (Permit, Vec<Refusal>) {
     };
     let checked = guard.check(now, candidates, current);
     refused.extend(checked.refused);
-    (checked.permit, refused)
+    Passed { guard, permit: checked.permit, allowed: checked.allowed, refused }
 }
 
 fn refusal(refusal: Refusal) -> Ending {
@@ -149,10 +159,14 @@ fn refusal(refusal: Refusal) -> Ending {
     Ending { tag: request.tag, value: request.value, read_back: None, result: "refused", reason }
 }
 
-async fn write(session: &mut dyn Session, permit: Permit, arguments: &Write) -> Vec<Ending> {
-    let asked: Vec<_> =
-        permit.writes().iter().map(|write| (write.tag.name.clone(), write.value.clone())).collect();
-    if asked.is_empty() {
+async fn write(
+    session: &mut dyn Session,
+    guard: &Guard,
+    permit: Permit,
+    allowed: Vec<WriteRequest>,
+    arguments: &Write,
+) -> Vec<Ending> {
+    if allowed.is_empty() {
         return Vec::new();
     }
     let mut outcomes: Vec<WriteOutcome> = Vec::new();
@@ -164,13 +178,15 @@ async fn write(session: &mut dyn Session, permit: Permit, arguments: &Write) -> 
     };
     // One outcome per write, in order; those without one may or may not be in the device.
     let mut outcomes = outcomes.into_iter();
-    asked
+    allowed
         .into_iter()
-        .map(|(tag, value)| {
+        .map(|request| {
             let outcome = outcomes.next();
             let read_back = outcome.as_ref().and_then(|outcome| outcome.read_back.clone());
             let (result, reason) = match outcome.map(|outcome| outcome.result) {
-                Some(WriteResult::Done) if read_back.as_ref().is_some_and(|found| *found != value) => {
+                Some(WriteResult::Done)
+                    if read_back.as_ref().is_some_and(|found| !guard.is_confirmed_by(&request, found)) =>
+                {
                     ("mismatch", Some("another value was read back".to_owned()))
                 }
                 Some(WriteResult::Done) => ("written", None),
@@ -181,7 +197,7 @@ async fn write(session: &mut dyn Session, permit: Permit, arguments: &Write) -> 
                 }
                 None => ("unknown", Some(lost.clone())),
             };
-            Ending { tag, value, read_back, result, reason }
+            Ending { tag: request.tag, value: request.value, read_back, result, reason }
         })
         .collect()
 }

@@ -104,7 +104,30 @@ fn the_view_fits_a_small_terminal() {
     for line in &lines {
         assert!(line.chars().count() <= 80, "{line}");
     }
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    Millstream demo: a press, its cooling, and the loop between them           00:05
+    ────────────────────────────────────────────────────────────────────────────────
+    press   online                                             12 scans/s, 40 ms old
+      pressure             182.2 bar    ▁▁▁▁▁▁
+      motor_current         35.1 A      ▁▁▁▁▁▁
+      vibration              2.1 mm/s   ▁▁▁▁▁▁
+      temperature           54.0 °C     ▁▄▇█▇▅
+      strokes                 12        ▁▁▁▁▁▁
+      state                    2        ▁▁▁▁▁▁
+    cooler  online                                             12 scans/s, 40 ms old
+      setpoint              25.0 %      ▁▁▁▁▁▁
+      power                 25.3 %      ▁▁▁▁▁▁
+      flow                  17.9 l/min  ▁▁▁▁▁▁
+    alarm   HOT  for 10 s   average of 5 s: 61.2 °C
+    guarded writes  24 done, 2 refused; the newest:
+      06:19:50 UTC  cooler setpoint  25.0 → 80.4  written, read back
+      06:19:50 UTC  cooler setpoint  25.0 → 80.4  written, read back
+      06:19:50 UTC  cooler setpoint  25.0 → 80.4  written, read back
+
+    14 records/s in 1 topics; 0 queries, 0 records behind; log embedded, in /tmp/de…
+    status page http://127.0.0.1:8080  modbus-tcp press 127.0.0.1:40123  modbus-tcp…
+    try: millstream topic tail press.thermal      Ctrl-C ends it
+    ");
 }
 
 #[test]

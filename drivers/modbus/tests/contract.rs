@@ -1,28 +1,24 @@
-//! What every driver must do, done by this one.
+//! What every driver must do, for Modbus.
 
 use millstream_driver::contract::Subject;
 use millstream_driver::driver_contract;
 use millstream_modbus::Modbus;
-use std::net::SocketAddr;
 use std::sync::Arc;
-
-fn connection(address: SocketAddr) -> String {
-    format!("modbus-tcp://{address}?request-timeout=300&unit-identifier=1")
-}
 
 fn subject() -> Subject {
     Subject {
         driver: Arc::new(Modbus),
-        connection,
+        connection: |place| format!("modbus-tcp://{place}?request-timeout=300"),
         numbers: [
-            "holding-register:1:INT",
-            "holding-register:2:REAL",
-            "holding-register:300:UDINT",
-            "holding-register:4000:LREAL",
+            "holding-register:1:UINT",
+            "holding-register:2:DINT",
+            "holding-register:40:REAL",
+            "extended-register:7:INT",
         ],
-        absent: "holding-register:9000:INT",
-        wrong: "holding-register:one",
+        absent: "holding-register:9000:UINT",
+        wrong: "holding-register:1:REEL",
     }
 }
 
-driver_contract!(modbus, subject());
+driver_contract!(one_in_flight, subject(connection));
+driver_contract!(several_in_flight, subject(pipelined));

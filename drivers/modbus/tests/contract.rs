@@ -3,12 +3,13 @@
 use millstream_driver::contract::Subject;
 use millstream_driver::driver_contract;
 use millstream_modbus::Modbus;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-fn subject() -> Subject {
+fn subject(connection: fn(SocketAddr) -> String) -> Subject {
     Subject {
         driver: Arc::new(Modbus),
-        connection: |place| format!("modbus-tcp://{place}?request-timeout=300"),
+        connection,
         numbers: [
             "holding-register:1:UINT",
             "holding-register:2:DINT",
@@ -20,5 +21,8 @@ fn subject() -> Subject {
     }
 }
 
-driver_contract!(one_in_flight, subject(connection));
-driver_contract!(several_in_flight, subject(pipelined));
+driver_contract!(one_in_flight, subject(|place| format!("modbus-tcp://{place}?request-timeout=300")));
+driver_contract!(
+    several_in_flight,
+    subject(|place| format!("modbus-tcp://{place}?request-timeout=300&max-in-flight=4"))
+);

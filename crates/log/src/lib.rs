@@ -11,6 +11,7 @@
 //! [`Partition::read`] as the same batches ([`batch::batches`] takes them apart).
 
 pub mod batch;
+mod compact;
 mod config;
 mod disk;
 mod error;

@@ -12,7 +12,7 @@
 //!
 //! A topic is made in `scratch` and renamed to its place, and renamed back before it is deleted: it is there as a whole or not.
 
-use crate::config::{LogConfig, TopicConfig};
+use crate::config::LogConfig;
 use crate::disk::{Disk, Lock, Space};
 use crate::files::Files;
 use crate::flusher::Flusher;
@@ -165,7 +165,7 @@ impl Log {
             result.map_err(|error| LogError::io(doing, path, error))
         };
         let scratch = self.dir.join("scratch").join(topic.id.to_string());
-        io("clear", &scratch, remove_dir_if_there(disk, &scratch))?;
+        clear_scratch(disk, &self.dir, &scratch)?;
         io("create", &scratch, disk.create_dir(&scratch))?;
         for number in 0..topic.partitions {
             let dir = scratch.join(number.to_string());
@@ -193,12 +193,7 @@ impl Log {
         disk.rename(&place, &scratch).map_err(|error| LogError::io("rename", &place, error))?;
         topics.remove(name);
         drop(topics);
-        let dir = self.dir.join("topics");
-        disk.sync_dir(&dir).map_err(|error| LogError::io("sync", &dir, error))?;
-        if let Err(error) = disk.remove_dir(&scratch) {
-            tracing::warn!(path = %scratch.display(), %error, "the rest of a deleted topic is removed at the next start");
-        }
-        Ok(())
+        clear_scratch(disk, &self.dir, &scratch)
     }
 
     /// Replaces a topic's configs; durable when it returns.
@@ -257,7 +252,8 @@ impl Log {
         self.observe_clock();
         self.shared.reserve.is_spent();
         for partition in self.partitions() {
-            let done = partition.revive().and_then(|()| partition.retain());
+            let done =
+                partition.revive().and_then(|()| partition.retain()).and_then(|()| partition.compact());
             if let Err(error) = done {
                 let (topic, number) = (partition.topic(), partition.number());
                 tracing::warn!(topic, partition = number, %error, "maintenance failed, and will be tried again");
@@ -290,10 +286,14 @@ fn partition_dir(dir: &Path, topic: &str, number: i32) -> PathBuf {
     dir.join("topics").join(topic).join(number.to_string())
 }
 
-fn remove_dir_if_there(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
-    match disk.remove_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
+/// Removes a directory in `scratch`, or all of it. First the moves into it are made durable: if one were undone by a power cut after
+/// its files are gone, an empty topic would be back.
+fn clear_scratch(disk: &dyn Disk, dir: &Path, scratch: &Path) -> Result<(), LogError> {
+    let topics = dir.join("topics");
+    disk.sync_dir(&topics).map_err(|error| LogError::io("sync", &topics, error))?;
+    match disk.remove_dir(scratch) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LogError::io("clear", scratch, error)),
+        _ => Ok(()),
     }
 }
 
@@ -310,7 +310,7 @@ fn prepare_dir(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, LogError> {
         }
         _ => io("lock", &lock_path, error),
     })?;
-    remove_dir_if_there(disk, &scratch).map_err(|error| io("clear", &scratch, error))?;
+    clear_scratch(disk, dir, &scratch)?;
     disk.create_dir(&scratch).map_err(|error| io("create", &scratch, error))?;
     let format = dir.join("format");
     match metafile::read(disk, &format)? {

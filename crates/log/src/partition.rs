@@ -4,6 +4,7 @@
 //! whoever syncs, notes (writes the manifest) or removes files, one at a time; it is taken first.
 
 mod append;
+mod compact;
 mod read;
 pub(crate) mod recover;
 mod retain;
@@ -19,7 +20,7 @@ use crate::manifest::{DurableEnd, Manifest};
 use crate::reserve::Reserve;
 use crate::segment::{ClosedSegment, SegmentName};
 use parking_lot::Mutex;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use tokio::sync::watch;
@@ -79,6 +80,8 @@ pub struct Partition {
     shared: Arc<Shared>,
     config: Mutex<Arc<TopicConfig>>,
     keeper: Mutex<()>,
+    /// Held during a compaction, which works beside the keeper until it changes over.
+    compacting: Mutex<()>,
     state: Mutex<State>,
     appended: watch::Sender<i64>,
     durable: watch::Sender<DurableMark>,
@@ -231,10 +234,6 @@ impl Partition {
         }
         self.durable.send_modify(|mark| mark.stopped = true);
         self.appended.send_modify(|_| {});
-    }
-
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
     }
 
     /// Marks the partition as queued for a sync; false where it is already.

@@ -161,18 +161,38 @@ async fn what_was_flushed_survives_every_crash() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn appends_from_many_tasks_share_syncs() {
+#[tokio::test]
+async fn all_appends_that_wait_share_one_sync() {
     let disk = SimDisk::new(1);
     let (_log, partition) = one_partition(&disk, &[]);
+    for number in 0..100 {
+        append(&partition, &[&number.to_string()]);
+    }
     let before = disk.changes_made();
+    let waiting: Vec<_> = (1..=100)
+        .map(|next| {
+            let partition = Arc::clone(&partition);
+            tokio::spawn(async move { partition.flushed(next).await })
+        })
+        .collect();
+    for task in waiting {
+        tokio::time::timeout(Duration::from_secs(60), task).await.unwrap().unwrap().unwrap();
+    }
+    assert_eq!(disk.changes_made() - before, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_tasks_append_and_flush_side_by_side() {
+    let disk = SimDisk::new(1);
+    let (_log, partition) = one_partition(&disk, &[("segment.bytes", "5000")]);
     let tasks: Vec<_> = (0..64)
         .map(|task| {
             let partition = Arc::clone(&partition);
             tokio::spawn(async move {
-                for number in 0..50 {
+                for number in 0..20 {
                     let next = append(&partition, &[&format!("{task}-{number}")]);
                     partition.flushed(next).await.unwrap();
+                    assert!(partition.range().durable >= next);
                 }
             })
         })
@@ -180,9 +200,7 @@ async fn appends_from_many_tasks_share_syncs() {
     for task in tasks {
         tokio::time::timeout(Duration::from_secs(60), task).await.unwrap().unwrap();
     }
-    let syncs = disk.changes_made() - before - 64 * 50;
-    assert!(syncs < 64 * 50 / 2, "{syncs} syncs for {} appends", 64 * 50);
-    assert_eq!(contents(&partition).len(), 64 * 50);
+    assert_eq!(contents(&partition).len(), 64 * 20);
 }
 
 #[test]

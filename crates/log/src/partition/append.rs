@@ -2,7 +2,6 @@
 
 use super::{ActiveSegment, Appended, Partition, State};
 use crate::batch::{BatchHeader, give_offset, split_first};
-use crate::disk::DiskFile;
 use crate::segment::{ClosedSegment, SegmentName};
 use crate::{LogError, limits};
 use std::sync::Arc;

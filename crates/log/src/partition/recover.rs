@@ -7,7 +7,7 @@
 
 use super::{ActiveSegment, DurableMark, Partition, Shared, State};
 use crate::config::TopicConfig;
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, Open};
 use crate::index::Index;
 use crate::manifest::{self, DurableEnd, Manifest};
 use crate::metafile::{self, BadText};
@@ -54,6 +54,7 @@ impl Partition {
             shared,
             config: Mutex::new(config),
             keeper: Mutex::new(()),
+            compacting: Mutex::new(()),
             state: Mutex::new(State {
                 start_offset: manifest.start_offset,
                 closed: manifest.segments,
@@ -96,7 +97,13 @@ struct Recovery<'a> {
 
 impl<'a> Recovery<'a> {
     fn begin(shared: &'a Shared, dir: &'a Path) -> Result<Self, LogError> {
+        // A process that was killed may have left names that are seen and not durable yet; what follows builds on them.
+        shared.disk.sync_dir(dir).map_err(|error| LogError::io("sync", dir, error))?;
         let files = shared.disk.list(dir).map_err(|error| LogError::io("list", dir, error))?;
+        for unfinished in files.iter().filter(|name| name.ends_with(".new")) {
+            let path = dir.join(unfinished);
+            shared.disk.remove(&path).map_err(|error| LogError::io("remove", &path, error))?;
+        }
         let path = dir.join(manifest::FILE);
         let decoded = match metafile::read(&*shared.disk, &path)? {
             Some(text) => Manifest::decode(&text),
@@ -193,20 +200,27 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    /// Reports closed segments that are shorter than they should be; reading them will say so, too.
+    /// Drops closed segments at the front whose files are gone: retention removes them first where the disk is too full for a new
+    /// manifest. Reports others that are shorter than they should be; reading them will say so, too.
     fn check_closed(&mut self) -> Result<(), LogError> {
+        let mut lengths = Vec::new();
         for segment in &self.manifest.segments {
-            let have = match self.shared.disk.open(&segment.name.log_path(self.dir), crate::Open::Existing) {
-                Ok(file) => file.len().map_err(self.io("read", segment.name))?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            lengths.push(match self.shared.disk.open(&segment.name.log_path(self.dir), Open::Existing) {
+                Ok(file) => Some(file.len().map_err(self.io("read", segment.name))?),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(error) => return Err(self.io("open", segment.name)(error)),
-            };
-            if have < segment.size_bytes {
-                let (base, missing) = (segment.name.base_offset, segment.size_bytes - have);
-                self.findings.push(format!(
-                    "segment {base} has lost {missing} bytes; some records up to {} cannot be read",
-                    segment.next_offset - 1
-                ));
+            });
+        }
+        let gone = lengths.iter().take_while(|length| length.is_none()).count();
+        if let Some(last) = self.manifest.segments.drain(..gone).next_back() {
+            self.changed = true;
+            self.manifest.start_offset = self.manifest.start_offset.max(last.next_offset);
+            self.findings.push(format!("the segments before offset {} are gone", last.next_offset));
+        }
+        for (segment, length) in self.manifest.segments.iter().zip(&lengths[gone..]) {
+            let lost = segment.size_bytes.saturating_sub(length.unwrap_or(0));
+            if lost > 0 {
+                self.findings.push(lost_bytes(segment.name, lost, segment.next_offset));
             }
         }
         Ok(())
@@ -262,12 +276,7 @@ impl<'a> Recovery<'a> {
         let file = opened.map_err(self.io("open", name))?;
         let len = file.len().map_err(self.io("read", name))?;
         if len < durable.size_bytes {
-            self.findings.push(format!(
-                "segment {} has lost {} bytes; some records up to {} cannot be read",
-                name.base_offset,
-                durable.size_bytes - len,
-                durable.next_offset - 1
-            ));
+            self.findings.push(lost_bytes(name, durable.size_bytes - len, durable.next_offset));
             return Ok((active, false));
         }
         active.index = self.durable_index(name, &file, durable)?;
@@ -293,12 +302,8 @@ impl<'a> Recovery<'a> {
                 active.next_offset - 1
             ));
             self.changed = true;
-            file.set_len(active.size_bytes).map_err(self.io("cut", name))?;
         }
-        if !whole || active.size_bytes > durable.size_bytes {
-            // It may be in the page cache only, left by a process that was killed.
-            file.sync().map_err(self.io("sync", name))?;
-        }
+        settle(&*file, durable.size_bytes, active.size_bytes).map_err(self.io("settle", name))?;
         Ok((active, whole))
     }
 
@@ -336,4 +341,29 @@ impl<'a> Recovery<'a> {
         }
         Ok(())
     }
+}
+
+fn lost_bytes(name: SegmentName, bytes: u64, next_offset: i64) -> String {
+    let (base, last) = (name.base_offset, next_offset - 1);
+    format!("segment {base} has lost {bytes} bytes; some records up to {last} cannot be read")
+}
+
+/// Makes what is seen of a file durable: bytes `from` to `to`, and nothing behind. A process that was killed left it in the page cache,
+/// and after a sync that failed the kernel takes for written what is not: only what is written anew is sure to be on disk
+/// after the next sync.
+fn settle(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    let mut at = from;
+    while at < to {
+        let len = usize::try_from(to - at).unwrap_or(usize::MAX).min(limits::SCAN_BYTES);
+        let mut bytes = vec![0; len];
+        file.read_at(at, &mut bytes)?;
+        match file.write_at(at, &bytes) {
+            // Only a file system that never writes in place says so; it must do with the sync.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => break,
+            written => written?,
+        }
+        at += len as u64;
+    }
+    file.set_len(to)?;
+    file.sync()
 }

@@ -22,10 +22,11 @@ impl Partition {
                     next: state.durable.next_offset,
                 });
             }
-            if offset <= state.start_offset {
+            if offset <= state.start_offset && state.unnoted_bytes != u64::MAX {
                 return Ok(());
             }
-            state.start_offset = offset;
+            state.start_offset = state.start_offset.max(offset);
+            state.unnoted_bytes = u64::MAX;
             if offset == state.active.next_offset && state.active.size_bytes > 0 {
                 self.roll(&mut state)?;
             }

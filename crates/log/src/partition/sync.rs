@@ -192,15 +192,22 @@ impl Partition {
         self.create_file(&next_path)?.sync().map_err(|error| LogError::io("sync", &next_path, error))?;
         self.sync_dir()?;
         self.install_revived(durable, lost, next);
-        if let Err(error) = self.note(&keeper) {
-            let mut state = self.state.lock();
-            self.fence(&mut state, &error);
+        let noted = self.note(&keeper);
+        let mut state = self.state.lock();
+        if let Err(error) = noted {
+            // Still fenced; the next attempt begins from the same end.
+            state.durable = durable;
             return Err(error);
         }
+        state.stopped = None;
+        let next_offset = state.durable.next_offset;
+        self.durable.send_replace(DurableMark { next_offset, stopped: false });
+        self.appended.send_replace(next_offset);
         tracing::info!(topic = self.topic, partition = self.number, "partition takes writes again");
         Ok(())
     }
 
+    /// Lets the partition consist of what is durable and a new active segment.
     fn install_revived(&self, durable: DurableEnd, lost: Vec<SegmentName>, next: ActiveSegment) {
         let mut state = self.state.lock();
         let state = &mut *state;
@@ -229,9 +236,5 @@ impl Partition {
         state.dir_changed = false;
         state.active = next;
         state.durable = state.active.end();
-        state.stopped = None;
-        let next_offset = state.durable.next_offset;
-        self.durable.send_replace(DurableMark { next_offset, stopped: false });
-        self.appended.send_replace(next_offset);
     }
 }

@@ -105,19 +105,23 @@ impl AuditLog {
         self.open.lock().earlier.contains(&pair(request))
     }
 
-    /// Records refusals, and returns once they are durable: then, and not before, may the offsets of what was refused be
-    /// committed. Waits as long as the log is away.
+    /// Hands refusals over to the log, and waits for room only. See [`AuditLog::flush`].
     pub async fn refuse(&self, refusals: &[Refusal]) {
         for refusal in refusals {
             self.metrics.refused.increment();
-            tracing::info!(device = %refusal.device, reason = refusal.reason, id = %refusal.id, "refused: {}", refusal.message);
+            let Refusal { device, reason, id, message, .. } = refusal;
+            tracing::info!(%device, reason, %id, "refused: {message}");
             if let Ok(room) = self.room.clone().acquire_owned().await {
                 self.refused.push(refusal.record(self.clock.now()), Some(Box::new(Room(room))));
             }
         }
-        if !refusals.is_empty() {
-            self.refused.flush().await;
-        }
+    }
+
+    /// Returns once every result and refusal until now is durable: then, and not before, may the offsets of the commands be
+    /// committed. Waits as long as the log is away. Cancel-safe.
+    pub async fn flush(&self) {
+        self.results.flush().await;
+        self.refused.flush().await;
     }
 
     /// Counts of intents, results and refusals.
@@ -195,11 +199,17 @@ impl AuditTrail for AuditLog {
         // Open before the append, whatever comes of it: even one that is cut short may be in the log and needs its result.
         self.open.lock().pairs.extend(writes.iter().map(pair));
         let appended = timeout(INTENT_WAIT, self.append_intents(device, records)).await;
-        match appended {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(format!("the intent could not be recorded: {error}")),
-            Err(_) => Err(format!("the intent was not recorded within {INTENT_WAIT:?}")),
-        }
+        let refused = match appended {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error @ BusError::Unknown(_))) => error.to_string(),
+            Ok(Err(error)) => {
+                let mut open = self.open.lock();
+                open.pairs.retain(|open| !writes.iter().any(|write| pair(write) == *open));
+                error.to_string()
+            }
+            Err(_) => format!("not within {INTENT_WAIT:?}"),
+        };
+        Err(format!("the intent could not be recorded: {refused}"))
     }
 
     async fn settle(&self, device: &Arc<str>, reports: &[WriteReport]) {
@@ -216,11 +226,7 @@ impl AuditTrail for AuditLog {
                 }
             }
         }
-        let flushed = async {
-            self.results.flush().await;
-            self.refused.flush().await;
-        };
         // What is not there in time is kept and written when the log is back; the device must go on.
-        let _ = timeout(SETTLE_WAIT, flushed).await;
+        let _ = timeout(SETTLE_WAIT, self.flush()).await;
     }
 }

@@ -49,6 +49,8 @@ pub const COMMIT_INTERVAL: Duration = Duration::from_millis(250);
 pub const BEHIND: Duration = Duration::from_millis(250);
 /// How long a sink that is behind reads on before it writes the newest commands that it found.
 pub const CATCH_UP: Duration = Duration::from_secs(2);
+/// How long one poll waits for commands; it wakes at once when there are any.
+pub const POLL_WAIT: Duration = Duration::from_secs(10);
 /// How long a sink that is told to stop waits for writes that are under way.
 pub const DRAIN_WAIT: Duration = Duration::from_secs(3);
 /// Records of one remote transaction of a forwarder.

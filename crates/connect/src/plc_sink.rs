@@ -11,7 +11,7 @@ mod slots;
 
 use crate::audit::{AuditLog, Refusal};
 use crate::limits::{
-    BEHIND, CATCH_UP, COMMIT_INTERVAL, DRAIN_WAIT, FIRST_START_AGE, TOPIC_PARTITIONS, WRITE_GRACE,
+    BEHIND, CATCH_UP, COMMIT_INTERVAL, DRAIN_WAIT, FIRST_START_AGE, POLL_WAIT, TOPIC_PARTITIONS, WRITE_GRACE,
 };
 use crate::outbox::ensure_topic;
 use crate::task::{Task, TaskContext, TaskError};
@@ -178,6 +178,7 @@ enum Turn {
 
 impl Life<'_> {
     async fn run(&mut self) -> Result<(), TaskError> {
+        let limit = FetchLimit { wait_max: POLL_WAIT, ..FetchLimit::default() };
         loop {
             if self.behind_since.is_none_or(|since| since.elapsed() >= CATCH_UP) {
                 self.hand_over().await;
@@ -195,7 +196,7 @@ impl Life<'_> {
                 () = self.context.stopped() => Turn::Stop,
                 settled = self.under_way.next(), if !self.under_way.is_empty() => Turn::Settled(settled),
                 () = timer => Turn::Timer,
-                fetched = self.reader.poll(FetchLimit::default()) => Turn::Fetched(fetched),
+                fetched = self.reader.poll(limit) => Turn::Fetched(fetched),
             };
             match turn {
                 Turn::Stop => return Ok(()),
@@ -308,8 +309,13 @@ impl Life<'_> {
         }
     }
 
-    /// Commits, per partition, everything before the first command that is not settled.
+    /// Commits, per partition, everything before the first command that is not settled, once the audit trail has what became
+    /// of it. While the trail's log is away, commands go on and the commit comes later.
     async fn commit(&mut self) -> Result<(), TaskError> {
+        if timeout(COMMIT_INTERVAL, self.sink.audit.flush()).await.is_err() {
+            self.commit_at = Some(Instant::now() + COMMIT_INTERVAL);
+            return Ok(());
+        }
         self.commit_at = None;
         let mut offsets = Vec::new();
         let mut lag = 0;
@@ -355,7 +361,7 @@ impl Life<'_> {
     }
 }
 
-/// Records refusals. Where the log is away this waits; being stopped must not.
+/// Records refusals. Where there is no room this waits; being stopped must not.
 async fn refuse(sink: &PlcSink, context: &TaskContext, refusals: &[Refusal]) {
     if refusals.is_empty() {
         return;

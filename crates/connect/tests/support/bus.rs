@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use millstream_bus::memory::MemoryBus;
 use millstream_bus::{
     Acks, Bus, BusError, CommittedOffset, GroupDescription, GroupReader, Isolation, OffsetRange, Position,
-    Reader, Record, StartOffset, TopicDescription, TopicPartition, TopicSpec, TransactionalProducer,
+    Reader, Record, StartOffset, TopicDescription, TopicPartition, TopicSpec, Transaction,
+    TransactionalProducer,
 };
 use millstream_model::Timestamp;
 use parking_lot::Mutex;
@@ -17,7 +18,7 @@ use tokio::time::sleep;
 #[derive(Debug)]
 pub struct FaultyBus {
     inner: Arc<MemoryBus>,
-    faults: Mutex<Faults>,
+    faults: Arc<Mutex<Faults>>,
     /// Appends that were asked for, also those that failed.
     pub appends: AtomicUsize,
 }
@@ -30,6 +31,13 @@ struct Faults {
     all: Option<BusError>,
     /// How long an append takes.
     delay: Duration,
+    lose_commit_answers: bool,
+}
+
+impl Faults {
+    fn up(&self) -> Result<(), BusError> {
+        self.all.clone().map_or(Ok(()), Err)
+    }
 }
 
 impl FaultyBus {
@@ -38,7 +46,7 @@ impl FaultyBus {
     }
 
     pub fn over(inner: Arc<MemoryBus>) -> Arc<Self> {
-        Arc::new(Self { inner, faults: Mutex::default(), appends: AtomicUsize::new(0) })
+        Arc::new(Self { inner, faults: Arc::default(), appends: AtomicUsize::new(0) })
     }
 
     pub fn disk_full(&self, topic_prefix: &str) {
@@ -51,8 +59,16 @@ impl FaultyBus {
 
     pub fn away(&self) {
         let retry_after = Duration::from_millis(100);
-        self.faults.lock().all =
-            Some(BusError::Unavailable { message: "the broker is away".to_owned(), retry_after });
+        self.fail_all(BusError::Unavailable { message: "the broker is away".to_owned(), retry_after });
+    }
+
+    pub fn fail_all(&self, error: BusError) {
+        self.faults.lock().all = Some(error);
+    }
+
+    /// From now on every commit of a transaction works, and nobody learns of it.
+    pub fn lose_commit_answers(&self) {
+        self.faults.lock().lose_commit_answers = true;
     }
 
     pub fn slow(&self, delay: Duration) {
@@ -72,7 +88,7 @@ impl FaultyBus {
     }
 
     fn up(&self) -> Result<(), BusError> {
-        self.faults.lock().all.clone().map_or(Ok(()), Err)
+        self.faults.lock().up()
     }
 }
 
@@ -170,6 +186,55 @@ impl Bus for FaultyBus {
 
     async fn transactional(&self, id: &str) -> Result<Box<dyn TransactionalProducer>, BusError> {
         self.up()?;
-        self.inner.transactional(id).await
+        let inner = self.inner.transactional(id).await?;
+        Ok(Box::new(FaultyProducer { inner, faults: self.faults.clone() }))
+    }
+}
+
+struct FaultyProducer {
+    inner: Box<dyn TransactionalProducer>,
+    faults: Arc<Mutex<Faults>>,
+}
+
+#[async_trait]
+impl TransactionalProducer for FaultyProducer {
+    async fn begin(&mut self) -> Result<Box<dyn Transaction + '_>, BusError> {
+        self.faults.lock().up()?;
+        Ok(Box::new(FaultyTransaction { inner: self.inner.begin().await?, faults: self.faults.clone() }))
+    }
+}
+
+struct FaultyTransaction<'a> {
+    inner: Box<dyn Transaction + 'a>,
+    faults: Arc<Mutex<Faults>>,
+}
+
+#[async_trait]
+impl Transaction for FaultyTransaction<'_> {
+    async fn append(&mut self, to: &TopicPartition, records: Vec<Record>) -> Result<(), BusError> {
+        self.faults.lock().up()?;
+        self.inner.append(to, records).await
+    }
+
+    async fn commit_offsets(
+        &mut self,
+        group: &str,
+        offsets: &[(TopicPartition, CommittedOffset)],
+    ) -> Result<(), BusError> {
+        self.faults.lock().up()?;
+        self.inner.commit_offsets(group, offsets).await
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), BusError> {
+        self.faults.lock().up()?;
+        self.inner.commit().await?;
+        if self.faults.lock().lose_commit_answers {
+            return Err(BusError::Unknown("the transaction".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn abort(self: Box<Self>) -> Result<(), BusError> {
+        self.inner.abort().await
     }
 }

@@ -1,6 +1,12 @@
 //! What the tests share: a clock that follows simulated time, a bus with faults on demand, and a scripted machine under the
 //! real scheduler and guard.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "every test file uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "every test file uses its own part"
+)]
 
 pub mod bus;
 pub mod machine;

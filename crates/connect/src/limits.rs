@@ -53,6 +53,8 @@ pub const CATCH_UP: Duration = Duration::from_secs(2);
 pub const POLL_WAIT: Duration = Duration::from_secs(10);
 /// How long a sink that is told to stop waits for writes that are under way.
 pub const DRAIN_WAIT: Duration = Duration::from_secs(3);
+/// How long leaving a group may take; without it the group finds out by itself.
+pub const LEAVE_WAIT: Duration = Duration::from_secs(1);
 /// Records of one remote transaction of a forwarder.
 pub const FORWARD_RECORDS: usize = 4_096;
 /// Bytes of one remote transaction of a forwarder, soft: its memory is this and one poll.

@@ -11,7 +11,8 @@ mod slots;
 
 use crate::audit::{AuditLog, Refusal};
 use crate::limits::{
-    BEHIND, CATCH_UP, COMMIT_INTERVAL, DRAIN_WAIT, FIRST_START_AGE, POLL_WAIT, TOPIC_PARTITIONS, WRITE_GRACE,
+    BEHIND, CATCH_UP, COMMIT_INTERVAL, DRAIN_WAIT, FIRST_START_AGE, LEAVE_WAIT, POLL_WAIT, TOPIC_PARTITIONS,
+    WRITE_GRACE,
 };
 use crate::outbox::ensure_topic;
 use crate::task::{Task, TaskContext, TaskError};
@@ -81,6 +82,8 @@ pub struct PlcSink {
     device: SinkDevice,
     selector: Selector,
     rules: Vec<WriteRule>,
+    /// What an earlier life of the task settled and could not commit: it is not told twice.
+    settled_before: BTreeMap<TopicPartition, i64>,
 }
 
 impl std::fmt::Debug for PlcSink {
@@ -102,14 +105,19 @@ impl PlcSink {
         rules: Vec<WriteRule>,
     ) -> Self {
         let selector = Selector::new(&device, all);
-        Self { bus, clock, audit, target, device, selector, rules }
+        Self { bus, clock, audit, target, device, selector, rules, settled_before: BTreeMap::new() }
     }
 
     /// Joins the group. A group without offsets starts at the newest commands: no machine obeys last year's.
-    async fn subscribe(&self) -> Result<Box<dyn GroupReader>, BusError> {
+    async fn subscribe(&mut self) -> Result<Box<dyn GroupReader>, BusError> {
         let (group, topic) = (self.device.group(), self.device.topic.to_string());
         let partitions = ensure_topic(&*self.bus, &TopicSpec::new(&topic, TOPIC_PARTITIONS)).await?;
         let all: Vec<_> = (0..partitions).map(|p| TopicPartition::new(&*topic, p)).collect();
+        for at in &all {
+            // A topic that was made anew starts at 0 again.
+            let latest = self.bus.offsets(at).await?.latest;
+            self.settled_before.retain(|settled, offset| settled != at || *offset <= latest);
+        }
         let committed = self.bus.committed(&group, &all).await?;
         let mut starts = Vec::new();
         for (at, _) in all.into_iter().zip(committed).filter(|(_, committed)| committed.is_none()) {
@@ -144,12 +152,21 @@ impl Task for PlcSink {
             reader,
             slots: Slots::new(&self.rules),
             under_way: FuturesUnordered::new(),
+            read_to: self.settled_before.clone(),
             next_offsets: BTreeMap::new(),
             commit_at: None,
             behind_since: None,
         };
-        life.run().await?;
-        life.drain().await
+        let mut result = life.run().await;
+        if result.is_ok() {
+            result = life.drain().await;
+        }
+        let settled = life.settled_offsets();
+        if let Err(error) = life.leave().await {
+            tracing::debug!(device = %self.device.device, "the group was not left: {error}");
+        }
+        self.settled_before.extend(settled);
+        result
     }
 }
 
@@ -160,6 +177,8 @@ struct Life<'a> {
     reader: Box<dyn GroupReader>,
     slots: Slots,
     under_way: FuturesUnordered<BoxFuture<'static, HandedOver>>,
+    /// How far reading ever was, per partition.
+    read_to: BTreeMap<TopicPartition, i64>,
     /// How far reading is, per partition with something to commit.
     next_offsets: BTreeMap<TopicPartition, i64>,
     commit_at: Option<Instant>,
@@ -220,7 +239,9 @@ impl Life<'_> {
         let mut refusals = Vec::new();
         let mut oldest = None;
         for fetched in fetched {
-            for received in &fetched.records {
+            // A member that lost its group and joins anew gets what it had not committed again.
+            let read_to = self.read_to.get(&fetched.partition).copied().unwrap_or(0);
+            for received in fetched.records.iter().filter(|received| received.offset >= read_to) {
                 oldest = oldest.max(Some(now.since(received.record.timestamp)));
                 let commands = self.sink.selector.commands(&fetched.partition, received);
                 refusals.extend(commands.refusals);
@@ -239,7 +260,8 @@ impl Life<'_> {
                     }
                 }
             }
-            self.next_offsets.insert(fetched.partition, fetched.next_offset);
+            self.read_to.insert(fetched.partition.clone(), read_to.max(fetched.next_offset));
+            self.next_offsets.insert(fetched.partition, read_to.max(fetched.next_offset));
         }
         if oldest.is_some() {
             self.context.progress();
@@ -317,11 +339,13 @@ impl Life<'_> {
             return Ok(());
         }
         self.commit_at = None;
-        let mut offsets = Vec::new();
+        let offsets: Vec<_> = self
+            .settled_offsets()
+            .into_iter()
+            .map(|(at, offset)| (at, CommittedOffset::new(offset)))
+            .collect();
         let mut lag = 0;
         for (at, next) in &self.next_offsets {
-            let offset = self.slots.first_unsettled(at).unwrap_or(*next).min(*next);
-            offsets.push((at.clone(), CommittedOffset::new(offset)));
             lag += self.sink.bus.offsets(at).await.map_or(0, |range| range.stable - next);
         }
         if !offsets.is_empty() {
@@ -342,12 +366,21 @@ impl Life<'_> {
         };
         tracing::error!(device = %self.sink.device.device, "{error}; going on at {offset}");
         self.context.metrics().lost.increment();
+        self.read_to.insert(at.clone(), offset);
         self.reader.seek(at, offset).await?;
         Ok(())
     }
 
-    /// The end: waits a while for writes that are under way, commits, leaves the group.
-    async fn drain(mut self) -> Result<(), TaskError> {
+    /// Per partition, the offset before which everything is settled.
+    fn settled_offsets(&self) -> Vec<(TopicPartition, i64)> {
+        let settled = |(at, next): (&TopicPartition, &i64)| {
+            (at.clone(), self.slots.first_unsettled(at).unwrap_or(*next).min(*next))
+        };
+        self.next_offsets.iter().map(settled).collect()
+    }
+
+    /// The end: waits a while for writes that are under way, then commits.
+    async fn drain(&mut self) -> Result<(), TaskError> {
         let until = Instant::now() + DRAIN_WAIT;
         while !self.under_way.is_empty() {
             match timeout_at(until, self.under_way.next()).await {
@@ -355,9 +388,11 @@ impl Life<'_> {
                 Err(_) => break,
             }
         }
-        self.commit().await?;
-        let _ = timeout(DRAIN_WAIT, self.reader.leave()).await;
-        Ok(())
+        self.commit().await
+    }
+
+    async fn leave(self) -> Result<(), BusError> {
+        timeout(LEAVE_WAIT, self.reader.leave()).await.unwrap_or(Ok(()))
     }
 }
 

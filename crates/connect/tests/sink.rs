@@ -244,7 +244,7 @@ async fn tombstones_garbage_unknown_tags_and_wrong_types_are_refused_and_the_tas
         .ask(&[
             (None, None),
             (None, Some("garbage")),
-            (None, Some("")),
+            (None, Some(&"[".repeat(10_000))),
             (None, Some(r#"{"valve":1}"#)),
             (None, Some(r#"{"setpoint":"high"}"#)),
             (None, Some(r#"{"setpoint":{"value":3}}"#)),
@@ -470,6 +470,75 @@ async fn a_broker_that_goes_and_comes_costs_no_command() {
     let told = process.refused().await.iter().any(|(offset, _)| *offset == 0);
     assert!(reached || told);
     process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_loses_its_group_goes_on_and_tells_nothing_twice() {
+    let process = start(rules()).await;
+    for round in 0..20 {
+        process.ask(&[(None, Some("garbage")), (None, Some(&format!(r#"{{"setpoint":{round}}}"#)))]).await;
+        let group = format!("millstream-sink-press1-{TOPIC}");
+        eventually(async || (process.written().last() == Some(&Value::Int(round))).then_some(())).await;
+        process.bus.inner().expire_members(&group);
+        process.settled().await;
+    }
+    assert_eq!(process.written(), (0..20).map(Value::Int).collect::<Vec<_>>());
+    let refused = process.refused().await;
+    assert_eq!(refused, (0..20).map(|round| (round * 2, "malformed".to_owned())).collect::<Vec<_>>());
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn devices_that_share_a_topic_obey_their_own_keys_and_strays_are_told_once() {
+    let clock = TestClock::start();
+    let bus = FaultyBus::new();
+    let audit = AuditLog::new(bus.clone(), clock.clone());
+    let source = PlcSource::new(bus.clone(), clock.clone());
+    let machines = [Scripted::new(&clock), Scripted::new(&clock)];
+    let names = ["press1", "press2"];
+    let devices: Vec<_> = names
+        .iter()
+        .zip(&machines)
+        .map(|(name, machine)| machine.device(name, &[], vec![Scripted::rule("setpoint", "20:INT")]))
+        .collect();
+    let scheduler = Scheduler::start_seeded(devices, source, audit.clone(), clock.clone(), 1);
+    let sinks: Vec<_> = names
+        .iter()
+        .map(|name| SinkDevice {
+            device: (*name).into(),
+            asset: format!("acme/{name}").parse().unwrap(),
+            topic: "setpoints".into(),
+            tags: vec!["setpoint".into()],
+        })
+        .collect();
+    let mut tasks = Vec::new();
+    for sink in sinks.clone() {
+        let target = Arc::new(scheduler.device(&sink.device).unwrap());
+        let (bus, clock, audit, all) = (bus.clone(), clock.clone(), audit.clone(), sinks.clone());
+        tasks.push(supervise(ConnectorMetrics::new(&*sink.device), move || {
+            let rules = vec![Scripted::rule("setpoint", "20:INT")];
+            PlcSink::new(bus.clone(), clock.clone(), audit.clone(), target.clone(), sink.clone(), &all, rules)
+        }));
+    }
+    eventually(async || bus.describe_topic("setpoints").await.ok()).await;
+    let record = |key: &str, value: &str| Record::new(Some(bytes(key)), Some(bytes(value)), clock.now());
+    let commands = vec![
+        record("acme/press1", r#"{"setpoint":1}"#),
+        record("acme/press2/setpoint", r#"{"timestamp_ms":1700000000000,"value":2}"#),
+        record("acme/press3", r#"{"setpoint":3}"#),
+    ];
+    bus.append(&TopicPartition::new("setpoints", 0), commands, Acks::All).await.unwrap();
+    let stray = wait_for_value(&*bus, REFUSED_TOPIC, |value| value["reason"] == "no-device").await;
+    assert_eq!(stray["asked_by"]["offset"], 2);
+    eventually(async || machines.iter().all(|machine| machine.written().len() == 1).then_some(())).await;
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(machines[0].written(), vec![("20:INT".to_owned(), Value::Int(1))]);
+    assert_eq!(machines[1].written(), vec![("20:INT".to_owned(), Value::Int(2))]);
+    assert_eq!(records(&*bus, REFUSED_TOPIC).await.len(), 1);
+    for task in tasks {
+        task.stop().await;
+    }
+    scheduler.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

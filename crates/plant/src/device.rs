@@ -11,7 +11,7 @@ use crate::write;
 use millstream_connect::plc_source::{Layout, Mode, SourceGroup, SourceTag};
 use millstream_driver::limits::{CONNECT_TIMEOUT, SCAN_TIMEOUT};
 use millstream_driver::schedule::{DeviceConfig, GovernorConfig, GroupConfig};
-use millstream_driver::{ConnectionString, Driver, TagSpec, Target};
+use millstream_driver::{ConnectionString, Driver, TagProblem, TagSpec, Target};
 use millstream_model::{AssetPath, DataType, Diagnostic, PathError, Span, TagType, nearest};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,7 +65,9 @@ pub(crate) fn build(said: &SaidDevice, registry: &Registry, out: &mut Mistakes) 
         built_groups.push(built);
     }
     let rules = said.writes.as_ref().map(|writes| write::rules(writes, reached.as_ref(), out));
-    if said.groups.is_empty() && said.writes.is_none() {
+    // A connector's config has its own words for that.
+    let by_hand = said.key.starts_with("devices.") || said.template.is_some();
+    if by_hand && said.groups.is_empty() && said.writes.is_none() {
         let idle = Diagnostic::warning(
             "idle-device",
             format!("nothing is read from `{name}` and nothing written to it"),
@@ -80,7 +82,7 @@ pub(crate) fn build(said: &SaidDevice, registry: &Registry, out: &mut Mistakes) 
         Some((writes.topic.clone()?, tags))
     });
     let device = match (reached, asset, out.errors() == before) {
-        (Some((driver, target)), Some(asset), true) => {
+        (Some(Reached { driver, target: Some(target) }), Some(asset), true) => {
             let (configs, (sources, types)): (Vec<_>, (Vec<_>, Vec<_>)) = groups.into_iter().unzip();
             let sink = said.writes.as_ref().and_then(|writes| write::sink(&name, &asset, writes));
             let writes = rules.unwrap_or_default();
@@ -136,12 +138,32 @@ fn asset(said: &SaidDevice, out: &mut Mistakes) -> Option<AssetPath> {
     }
 }
 
+/// How a device is reached: its driver, and the target unless something is wrong with the options.
+pub(crate) struct Reached {
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) target: Option<Target>,
+}
+
+impl Reached {
+    /// Checks tags under the target; without one each address by itself.
+    pub(crate) fn plan(&self, tags: &[TagSpec]) -> Result<Vec<TagType>, Vec<TagProblem>> {
+        if let Some(target) = &self.target {
+            return self.driver.plan(target, tags).map(|plan| plan.types);
+        }
+        let mut types = Vec::new();
+        let mut problems = Vec::new();
+        for (index, tag) in tags.iter().enumerate() {
+            match self.driver.tag_type(&tag.address) {
+                Ok(tag_type) => types.push(tag_type),
+                Err(diagnostic) => problems.push(TagProblem { tag: Some(index), diagnostic }),
+            }
+        }
+        if problems.is_empty() { Ok(types) } else { Err(problems) }
+    }
+}
+
 /// The driver and the target of a connection string.
-fn reach(
-    connection: &Said<Text>,
-    registry: &Registry,
-    out: &mut Mistakes,
-) -> Option<(Arc<dyn Driver>, Target)> {
+fn reach(connection: &Said<Text>, registry: &Registry, out: &mut Mistakes) -> Option<Reached> {
     let parsed = match ConnectionString::parse(connection.as_str()) {
         Ok(parsed) => parsed,
         Err(mistake) => {
@@ -163,15 +185,16 @@ fn reach(
         }));
         return None;
     };
-    match driver.target(parsed) {
-        Ok(target) => Some((driver.clone(), target)),
+    let target = match driver.target(parsed) {
+        Ok(target) => Some(target),
         Err(mistakes) => {
             for mistake in mistakes {
                 out.push(connection.locate(mistake));
             }
             None
         }
-    }
+    };
+    Some(Reached { driver: driver.clone(), target })
 }
 
 fn check_group_names(said: &SaidDevice, out: &mut Mistakes) {
@@ -224,7 +247,7 @@ fn check_addresses(said: &SaidDevice, out: &mut Mistakes) {
 fn build_group(
     said: &SaidDevice,
     group: &SaidGroup,
-    reached: Option<&(Arc<dyn Driver>, Target)>,
+    reached: Option<&Reached>,
     out: &mut Mistakes,
 ) -> (BuiltGroup, Option<Vec<TagType>>) {
     let topic = if let Some(topic) = &group.topic {
@@ -250,12 +273,8 @@ fn build_group(
 }
 
 /// The type of each tag in the device; `None` where its address is missing or wrong.
-fn raw_types(
-    group: &SaidGroup,
-    reached: Option<&(Arc<dyn Driver>, Target)>,
-    out: &mut Mistakes,
-) -> Vec<Option<TagType>> {
-    let Some((driver, target)) = reached else { return vec![None; group.tags.len()] };
+fn raw_types(group: &SaidGroup, reached: Option<&Reached>, out: &mut Mistakes) -> Vec<Option<TagType>> {
+    let Some(reached) = reached else { return vec![None; group.tags.len()] };
     let given: Vec<(usize, &Said<Text>)> = group
         .tags
         .iter()
@@ -269,9 +288,9 @@ fn raw_types(
             Some(TagSpec::new(group.tags.get(*index)?.name.as_str(), address.as_str()))
         })
         .collect();
-    match driver.plan(target, &specs) {
-        Ok(plan) => {
-            for ((index, _), tag_type) in given.iter().zip(plan.types) {
+    match reached.plan(&specs) {
+        Ok(found) => {
+            for ((index, _), tag_type) in given.iter().zip(found) {
                 if let Some(slot) = types.get_mut(*index) {
                     *slot = Some(tag_type);
                 }
@@ -287,7 +306,7 @@ fn raw_types(
             }
             for (index, address) in given {
                 if let Some(slot) = types.get_mut(index) {
-                    *slot = driver.tag_type(address.as_str()).ok();
+                    *slot = reached.driver.tag_type(address.as_str()).ok();
                 }
             }
         }

@@ -11,6 +11,7 @@
 //! Data enters as files that a user wrote, and leaves as the configs of the scheduler, the PLC source, the guard and SQL.
 
 mod command;
+mod connector;
 mod csv;
 mod cycle;
 mod device;

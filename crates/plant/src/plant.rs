@@ -76,7 +76,7 @@ pub struct Plant {
     pub kafka: Option<Listener>,
     /// The listener for HTTP; `None` when it is switched off.
     pub http: Option<Listener>,
-    /// The machines, in the order of the files.
+    /// The machines, in the order of the files; those of connectors come last.
     pub devices: Vec<Device>,
     /// The statements, in the order they run.
     pub queries: Vec<Query>,

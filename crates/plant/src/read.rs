@@ -1,5 +1,6 @@
 //! Reading a plant from start to end: files, tables, devices, and everything that only shows when all is known.
 
+use crate::connector;
 use crate::device::{self, Built};
 use crate::import;
 use crate::keys;
@@ -84,7 +85,16 @@ impl Reading<'_> {
         let log = settings::log(log.as_deref().map(|e| under("", e)).as_ref(), &folder, &mut self.out);
         let kafka = settings::kafka(kafka.as_deref().map(|e| under("", e)).as_ref(), &mut self.out);
         let http = settings::http(http.as_deref().map(|e| under("", e)).as_ref(), &mut self.out);
-        let said = self.devices(&top);
+        let mut said = self.devices(&top);
+        if self.whole {
+            said.extend(connector::devices(
+                &folder,
+                &mut self.loader,
+                self.registry,
+                &mut self.places,
+                &mut self.out,
+            ));
+        }
         let built: Vec<Built> =
             said.iter().map(|said| device::build(said, self.registry, &mut self.out)).collect();
         self.check_devices(&said, &built);

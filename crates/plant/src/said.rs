@@ -82,6 +82,8 @@ pub(crate) struct SaidRule {
     pub(crate) max_age: Option<Said<Duration>>,
     pub(crate) verify: Option<Said<bool>>,
     pub(crate) simulate: Option<Said<Signal>>,
+    /// Whether it is known to have no limits.
+    pub(crate) unlimited: bool,
 }
 
 /// Where tags of a list come from: reads the file that a group names.
@@ -273,5 +275,6 @@ fn rule(value: &Value<'_>, out: &mut Mistakes) -> Option<SaidRule> {
         max_age,
         verify,
         simulate,
+        unlimited: false,
     })
 }

@@ -20,7 +20,7 @@ pub(crate) fn check(devices: &[Built], out: &mut Mistakes) {
     let mut columns: BTreeMap<(&str, String), (&Said<Text>, TagType)> = BTreeMap::new();
     for group in devices.iter().flat_map(|device| &device.groups) {
         let first = *topics.entry(&group.topic).or_insert(group);
-        if first.layout != group.layout {
+        if std::mem::discriminant(&first.layout) != std::mem::discriminant(&group.layout) {
             out.push(mixed_layouts(group, first));
         }
         let stream = streams.entry(stream_name(&group.topic)).or_insert(group);
@@ -28,7 +28,7 @@ pub(crate) fn check(devices: &[Built], out: &mut Mistakes) {
             out.push(same_stream(group, stream));
         }
         check_letter_case(group, out);
-        if group.layout == Layout::Tag {
+        if group.layout != Layout::Row {
             continue;
         }
         for BuiltTag { name, tag_type } in &group.tags {
@@ -122,7 +122,9 @@ impl Columns {
     pub(crate) fn declare(&self, catalog: &mut Catalog) {
         let name = stream_name(&self.topic);
         match self.layout {
-            Layout::Row | Layout::Plc4x { .. } => {
+            // Its tags are nested, and may come in an envelope with a schema: a statement declares such a stream.
+            Layout::Plc4x { .. } => {}
+            Layout::Row => {
                 let columns: Vec<(&str, SqlType)> =
                     self.tags.iter().map(|(name, ty)| (&**name, *ty)).collect();
                 catalog.declare_stream(&name, &self.topic, KEY, &columns);

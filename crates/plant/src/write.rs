@@ -1,21 +1,18 @@
 //! Write rules: from what was said to what the guard holds every write against.
 
+use crate::device::Reached;
 use crate::name;
 use crate::said::{SaidRule, SaidWrites};
 use crate::section::{Mistakes, Said};
 use millstream_connect::plc_sink::SinkDevice;
+use millstream_driver::TagSpec;
 use millstream_driver::guard::WriteRule;
-use millstream_driver::{Driver, TagSpec, Target};
 use millstream_model::{AssetPath, DataType, Diagnostic, TagType};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Checks the rules of a device. What is left out of the list is a mistake that was reported.
-pub(crate) fn rules(
-    writes: &SaidWrites,
-    reached: Option<&(Arc<dyn Driver>, Target)>,
-    out: &mut Mistakes,
-) -> Vec<WriteRule> {
+pub(crate) fn rules(writes: &SaidWrites, reached: Option<&Reached>, out: &mut Mistakes) -> Vec<WriteRule> {
     if let Some(topic) = &writes.topic {
         name::check_topic(topic, out);
     }
@@ -37,11 +34,7 @@ pub(crate) fn sink(device: &Arc<str>, asset: &AssetPath, writes: &SaidWrites) ->
     })
 }
 
-fn rule(
-    said: &SaidRule,
-    reached: Option<&(Arc<dyn Driver>, Target)>,
-    out: &mut Mistakes,
-) -> Option<WriteRule> {
+fn rule(said: &SaidRule, reached: Option<&Reached>, out: &mut Mistakes) -> Option<WriteRule> {
     let bounds = Bounds {
         scale: said.scale.as_ref().map_or(1.0, |scale| scale.value),
         offset: said.offset.as_ref().map_or(0.0, |offset| offset.value),
@@ -57,22 +50,22 @@ fn rule(
         );
     }
     let address = said.address.as_ref()?;
-    let (driver, target) = reached?;
+    let reached = reached?;
     let tag = TagSpec::new(said.name.as_str(), address.as_str());
-    let tag_type = match driver.tag_type(address.as_str()) {
+    let tag_type = match reached.driver.tag_type(address.as_str()) {
         Ok(tag_type) => tag_type,
         Err(mistake) => {
             out.push(address.locate(mistake));
             return None;
         }
     };
-    if let Err(problems) = driver.plan(target, std::slice::from_ref(&tag)) {
+    if let Err(problems) = reached.plan(std::slice::from_ref(&tag)) {
         for problem in problems {
             out.push(address.locate(problem.diagnostic));
         }
         return None;
     }
-    if let Err(mistake) = driver.writable(address.as_str()) {
+    if let Err(mistake) = reached.driver.writable(address.as_str()) {
         out.push(address.locate(mistake));
     }
     check_type(said, tag_type, bounds, out);
@@ -124,7 +117,7 @@ fn check_type(said: &SaidRule, tag_type: TagType, bounds: Bounds, out: &mut Mist
         }
         return;
     }
-    if said.min.is_none() && said.max.is_none() {
+    if said.min.is_none() && said.max.is_none() && !said.unlimited {
         let open = said
             .name
             .warning("no-limits", format!("any {tag_type} may be written to `{}`", said.name.as_str()))

@@ -105,8 +105,10 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 8] = [
     "millstream.toml",
+    "connectors/source.properties",
+    "connectors/sink.json",
     "press1.toml",
     "ovens.csv",
     "press1.csv",
@@ -122,7 +124,9 @@ proptest! {
         damages in prop::collection::vec((0..FILES.len(), damage(), 0.0..1.0), 1..4),
     ) {
         let folder = tempfile::tempdir().unwrap();
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plants/full"), folder.path());
+        let plants = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plants");
+        copy(&plants.join("plc4x"), folder.path());
+        copy(&plants.join("full"), folder.path());
         for (file, damage, at) in &damages {
             let path = folder.path().join(FILES[*file]);
             let mut text = fs::read(&path).unwrap();

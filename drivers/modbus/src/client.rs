@@ -310,6 +310,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session for Connection<T> {
         outcomes.extend(writes.outcomes(cause.as_deref()));
         result
     }
+
+    async fn ended(&mut self) -> SessionError {
+        loop {
+            match self.pump.event().await {
+                Ok(event) => self.note(&event),
+                Err(error) => return ended(error),
+            }
+        }
+    }
 }
 
 /// A closed connection is the network's affair; everything else breaks the protocol.

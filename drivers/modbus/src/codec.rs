@@ -9,16 +9,17 @@
 pub mod adu;
 pub mod exception;
 pub mod expect;
+pub mod file;
 pub mod function;
+pub mod range;
 pub mod request;
 pub mod response;
 
 pub use adu::Header;
 pub use exception::ExceptionCode;
 pub use expect::{Answer, Expect};
+pub use file::{FileBlock, FileRange, FileReads, FileWrites};
 pub use function::Function;
-pub use request::{
-    BitRange, CoilBlock, FileBlock, FileRange, FileReads, FileWrites, Illegal, ReadWrite, RegisterBlock,
-    RegisterRange, Request,
-};
+pub use range::{BitRange, CoilBlock, Illegal, ReadWrite, RegisterBlock, RegisterRange};
+pub use request::{IdentificationCode, Request};
 pub use response::{BitData, FileData, Identification, RegisterData, Response};

@@ -36,9 +36,11 @@ pub const TOMBSTONES: usize = 256;
 pub const SILENT_ROUNDS: u32 = 3;
 
 /// First pause before a refused address is asked for again.
-pub const HOLE_RETRY_MIN: Duration = Duration::from_mins(1);
+pub const HOLE_RETRY_MIN: Duration = Duration::from_secs(5);
 /// Longest pause before a refused address is asked for again.
 pub const HOLE_RETRY_MAX: Duration = Duration::from_hours(1);
+/// Addresses that were refused within this time of one another are taken to have gone together.
+pub const HOLES_TOGETHER: Duration = Duration::from_mins(1);
 /// Refused ranges remembered per connection; the oldest goes first.
 pub const HOLES: usize = 4096;
 

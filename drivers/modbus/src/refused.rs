@@ -7,7 +7,7 @@
 )]
 
 use crate::address::Area;
-use crate::limits::{HOLE_RETRY_MAX, HOLE_RETRY_MIN, HOLES};
+use crate::limits::{HOLE_RETRY_MAX, HOLE_RETRY_MIN, HOLES, HOLES_TOGETHER};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -139,7 +139,7 @@ impl Refused {
             // What was refused in the same minute went with it, as when a device loses its program, and is back with it.
             let together = |hole: &Hole| {
                 let (early, late) = (hole.learnt_at.min(learnt_at), hole.learnt_at.max(learnt_at));
-                late.saturating_duration_since(early) < HOLE_RETRY_MIN
+                late.saturating_duration_since(early) < HOLES_TOGETHER
             };
             self.holes.retain(|(other, _), hole| *other != place || !together(hole));
             self.version = self.version.wrapping_add(1);

@@ -12,7 +12,7 @@ pub mod scan;
 pub mod units;
 pub mod write;
 
-use crate::codec::{Answer, ExceptionCode, Expect, Header};
+use crate::codec::{Answer, ExceptionCode, Expect, Header, Response};
 use crate::limits::{HEADER_BYTES, SILENT_ROUNDS, TOMBSTONES};
 use bytes::{Buf as _, Bytes, BytesMut};
 use millstream_driver::{Busy, Machine, ProtocolError, SessionCounters};
@@ -139,9 +139,14 @@ impl Client {
             self.counters.dropped_frames.increment();
             let buried = self.tombstones.iter().position(|t| t.transaction == id && t.unit == header.unit);
             if let Some(tombstone) = buried.and_then(|index| self.tombstones.remove(index)) {
-                // Late, but a sign of life.
+                // Late, but a sign of life, at least of a gateway.
                 self.silent_rounds = 0;
                 self.timeouts_in_a_row = 0;
+                if let Ok(Response::Exception { code, .. }) = Response::decode(pdu)
+                    && code.is_gateway()
+                {
+                    return;
+                }
                 self.events.push_back(Event {
                     ticket: 0,
                     unit: tombstone.unit,

@@ -171,12 +171,12 @@ impl Cases {
     }
 
     fn push(&mut self, is_request: bool, same: bool, transaction: u16, frame: &BytesMut, mut fields: Json) {
-        let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = Value::Bytes(frame.to_vec().into()).to_string();
         fields["transaction_id"] = json!(transaction);
         fields["dev_id"] = json!(frame[6]);
         fields["function_code"] = json!(frame[7]);
         let line = json!({ "frame": hex, "request": is_request, "same": same, "fields": fields });
-        self.lines.push_str(&format!("{line}\n"));
+        self.lines.extend([line.to_string().as_str(), "\n"]);
     }
 
     fn request(&mut self, request: &Request<'_>, fields: Json) {
@@ -217,7 +217,7 @@ impl Cases {
         self.request(&single, json!({ "address": start, "registers": [value] }));
         let quantity = 1 + self.random(1968);
         let mut packed = self.bytes(quantity.div_ceil(8).into());
-        if quantity % 8 != 0 {
+        if !quantity.is_multiple_of(8) {
             *packed.last_mut().unwrap() &= (1 << (quantity % 8)) - 1;
         }
         let coils = CoilBlock::new(start, quantity, &packed).unwrap();
@@ -263,7 +263,7 @@ impl Cases {
         let reads = FileReads::new(vec![range, range]).unwrap();
         self.request(&Request::ReadFileRecord(reads), json!({ "records": [fields, fields] }));
         let bytes = self.bytes(usize::from(length) * 2);
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = Value::Bytes(bytes.clone().into()).to_string();
         let writes = FileWrites::new(vec![FileBlock::new(range, &bytes).unwrap()]).unwrap();
         let fields = json!({ "file_number": file, "record_number": record, "record_data": hex });
         self.request(&Request::WriteFileRecord(writes.clone()), json!({ "records": [fields] }));

@@ -7,6 +7,10 @@ mod rig;
 
 use millstream_driver::simulate::AnswerFault;
 use millstream_driver::{ProtocolError, Session as _, SessionError};
+use millstream_modbus::codec::{
+    IdentificationCode, ReadWrite, RegisterBlock, RegisterRange, Request, Response,
+};
+use millstream_modbus::session::Outcome;
 use millstream_model::{Cell, Row, Status, Timestamp, Value};
 use rig::{GROUP, holds, numbers, registers, rig, rig_in_pieces};
 use std::time::Duration;
@@ -24,6 +28,7 @@ fn bad_cells(cells: &[Cell], expected: &[u16]) -> usize {
     found.iter().filter(|cell| cell.is_none()).count()
 }
 
+/// F4.
 #[tokio::test(start_paused = true)]
 async fn fragments_of_every_size_give_identical_values() {
     let expected: Vec<u16> = (1..=200).collect();
@@ -34,6 +39,7 @@ async fn fragments_of_every_size_give_identical_values() {
     }
 }
 
+/// F4, F3.
 #[tokio::test(start_paused = true)]
 async fn coalesced_answers_are_all_taken_and_the_limit_in_flight_is_kept() {
     for in_flight in [1, 3, 16] {
@@ -50,14 +56,19 @@ async fn coalesced_answers_are_all_taken_and_the_limit_in_flight_is_kept() {
     }
 }
 
+/// F6, judged by O4.
 #[tokio::test(start_paused = true)]
 async fn no_fault_of_answers_ever_gives_a_wrong_value() {
     let expected: Vec<u16> = (1..=60).map(|n| n * 130).collect();
     let (mut bad, mut dropped) = (0, 0);
-    for seed in 0..60 {
+    for seed in 0..60_u8 {
         let query = format!("?max-in-flight={}&request-timeout=100", 1 + seed % 8);
-        let mut rig =
-            rig_in_pieces(&query, registers(expected.iter().copied()), 1 + 7 * (seed as usize % 9), seed);
+        let mut rig = rig_in_pieces(
+            &query,
+            registers(expected.iter().copied()),
+            1 + 7 * (usize::from(seed) % 9),
+            seed.into(),
+        );
         rig.faults.set(|faults| {
             faults.delay_jitter = 30 * MS;
             faults.answers = vec![
@@ -85,6 +96,7 @@ async fn no_fault_of_answers_ever_gives_a_wrong_value() {
     );
 }
 
+/// F6.
 #[tokio::test(start_paused = true)]
 async fn a_late_answer_is_dropped_and_the_next_scan_is_right() {
     let mut rig = rig("?request-timeout=100", registers([1, 2, 500]));
@@ -101,6 +113,7 @@ async fn a_late_answer_is_dropped_and_the_next_scan_is_right() {
     assert_eq!(rig.session.dropped_frames.get(), 1);
 }
 
+/// F3, F6.
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_read_leaves_nothing_behind_and_still_only_one_request_is_in_flight() {
     let mut rig = rig("", registers([1, 200, 400]));
@@ -117,6 +130,7 @@ async fn a_cancelled_read_leaves_nothing_behind_and_still_only_one_request_is_in
     assert_eq!(rig.session.timeouts.get(), 0);
 }
 
+/// F2.
 #[tokio::test(start_paused = true)]
 async fn a_half_open_connection_is_declared_dead_after_three_time_outs() {
     let mut rig = rig("?request-timeout=1000&max-in-flight=4", registers((1..=900).step_by(130)));
@@ -136,6 +150,7 @@ async fn a_half_open_connection_is_declared_dead_after_three_time_outs() {
     assert_eq!(error.status(), Status::BadTimeout);
 }
 
+/// F5.
 #[tokio::test(start_paused = true)]
 async fn garbage_ends_the_connection_or_makes_cells_bad_and_never_panics() {
     let expected: Vec<u16> = (1..=40).map(|n| n * 130).collect();
@@ -155,6 +170,7 @@ async fn garbage_ends_the_connection_or_makes_cells_bad_and_never_panics() {
     assert!(ended > 50, "{ended}");
 }
 
+/// F1, F5.
 #[tokio::test(start_paused = true)]
 async fn a_connection_cut_in_the_middle_of_an_answer_is_lost() {
     for fault in [AnswerFault::Truncate, AnswerFault::Disconnect] {
@@ -166,6 +182,7 @@ async fn a_connection_cut_in_the_middle_of_an_answer_is_lost() {
     }
 }
 
+/// PLC4X: one illegal register fails its whole block.
 #[tokio::test(start_paused = true)]
 async fn one_illegal_register_costs_no_other_its_value_and_is_not_asked_for_again() {
     let expected: Vec<u16> = (1..=1000).collect();
@@ -195,6 +212,7 @@ async fn a_gap_that_does_not_exist_is_learnt_and_never_read_again() {
     assert_eq!((rig.requests(), rig.session.exceptions.get()), (5, 1));
 }
 
+/// F7.
 #[tokio::test(start_paused = true)]
 async fn refused_addresses_are_tried_again_and_come_back_together() {
     let expected: Vec<u16> = (1..=300).collect();
@@ -212,7 +230,7 @@ async fn refused_addresses_are_tried_again_and_come_back_together() {
     assert_eq!(bad_cells(&rig.cells().await, &expected), 100);
     let start = Instant::now();
     while bad_cells(&rig.cells().await, &expected) > 0 {
-        assert!(start.elapsed() < Duration::from_secs(70), "it must come back by itself");
+        assert!(start.elapsed() < Duration::from_secs(10), "it must come back by itself");
         sleep(1000 * MS).await;
     }
     assert!(rig.connection.knowledge().refused.is_empty());
@@ -238,6 +256,7 @@ async fn other_exceptions_do_not_split() {
     }
 }
 
+/// PLC4X: two unit ids in one group read the wrong unit.
 #[tokio::test(start_paused = true)]
 async fn two_units_of_one_group_read_each_its_own() {
     let tags = vec![
@@ -251,6 +270,7 @@ async fn two_units_of_one_group_read_each_its_own() {
     assert_eq!(rig.requests(), 2);
 }
 
+/// PLC4X: per-tag byte order lost by merging.
 #[tokio::test(start_paused = true)]
 async fn a_tag_s_own_byte_order_survives_merging() {
     let value = Value::UInt(0x0102_0304);
@@ -265,6 +285,7 @@ async fn a_tag_s_own_byte_order_survives_merging() {
     assert_eq!(rig.requests(), 1);
 }
 
+/// PLC4X: register 65536 unreadable.
 #[tokio::test(start_paused = true)]
 async fn the_last_register_and_the_last_coil_can_be_read_and_written() {
     let tags = vec![
@@ -356,6 +377,23 @@ async fn a_unit_that_the_gateway_does_not_know_is_bad_and_the_others_are_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_gateway_that_says_late_that_a_unit_is_dead_does_not_bring_it_back() {
+    let mut rig = rig("", vec![holds("a", "400001:UINT{unit-id: 1}", Value::UInt(1))]);
+    let mut tags = rig.tags.clone();
+    tags.push(millstream_driver::TagSpec::new("b", "400001:UINT{unit-id: 2}"));
+    rig.connection.prepare(GROUP, &tags).unwrap();
+    rig.cells().await;
+    // Slower than a probe's patience: the exceptions for unit 2 come late.
+    rig.faults.set(|faults| faults.delay = 500 * MS);
+    for _ in 0..30 {
+        sleep(1000 * MS).await;
+        assert_eq!(rig.cells().await[1], Cell::Bad(Status::BadOutOfService));
+    }
+    assert!(rig.session.timeouts.get() > 0 && rig.session.dropped_frames.get() > 0);
+}
+
+/// F3.
+#[tokio::test(start_paused = true)]
 async fn a_slow_device_is_never_asked_two_things_at_once() {
     // Answers take 0.9 to 5 times the time-out.
     let mut rig = rig("?request-timeout=1000", registers([1, 300, 600]));
@@ -398,4 +436,31 @@ async fn transaction_ids_wrap_round_and_skip_the_buried() {
         }
     }
     assert_eq!(rig.session.dropped_frames.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn functions_that_no_scan_uses_work_too() {
+    let mut rig = rig("", registers(1..=9));
+    let write = RegisterBlock::new(2, &[0, 30, 0, 40]).unwrap();
+    let both = ReadWrite::new(RegisterRange::new(1, 3).unwrap(), write).unwrap();
+    let event = rig.transact(&Request::ReadWriteMultipleRegisters(both)).await;
+    assert_eq!((event.outcome, event.buffer.as_slice()), (Outcome::Data, &[0, 2, 0, 30, 0, 40][..]));
+    let identify = Request::ReadDeviceIdentification { code: IdentificationCode::Basic, object: 0 };
+    let event = rig.transact(&identify).await;
+    let Ok(Response::Identification(found)) = Response::decode(&event.buffer) else { panic!("{event:?}") };
+    assert_eq!(found.objects()[0], (0, b"Millstream".as_slice()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_refuses_several_file_ranges_at_once_is_asked_for_one_by_one() {
+    let tags = vec![
+        holds("a", "extended-register:1:UINT", Value::UInt(1)),
+        holds("b", "extended-register:500:UINT", Value::UInt(500)),
+    ];
+    let mut rig = rig("", tags);
+    rig.faults.once(AnswerFault::Exception(2));
+    assert_eq!(numbers(&rig.cells().await), [Some(1), Some(500)]);
+    rig.sent();
+    assert_eq!(numbers(&rig.cells().await), [Some(1), Some(500)]);
+    assert_eq!(rig.sent().iter().map(|pdu| pdu[1]).collect::<Vec<_>>(), [7, 7], "one range in each frame");
 }

@@ -78,6 +78,7 @@ async fn neighbours_in_order_share_a_request_and_nothing_is_reordered() {
     assert_eq!(rig.sent().len(), 2, "123 and 77 registers");
 }
 
+/// PLC4X: a rejected write (exception 2) counts as success.
 #[tokio::test(start_paused = true)]
 async fn a_refused_write_is_refused_and_costs_its_neighbours_nothing() {
     let mut rig = rig("", registers([1, 2, 3]));
@@ -122,6 +123,7 @@ async fn a_lost_answer_is_unknown_read_back_and_never_repeated_and_what_follows_
     assert_eq!(rig.device.writes.get(), 1);
 }
 
+/// PLC4X: the sink hangs for ever when a PLC restarts in the middle of a write.
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_ends_in_the_middle_of_a_write_says_so_for_every_write() {
     let mut rig = rig("", registers([1, 5, 9]));

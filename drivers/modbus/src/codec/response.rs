@@ -7,8 +7,10 @@
 )]
 
 use crate::codec::exception::ExceptionCode;
+use crate::codec::file::{FileWrites, REFERENCE_TYPE};
 use crate::codec::function::Function;
-use crate::codec::request::{FileWrites, Illegal, MEI_IDENTIFICATION, REFERENCE_TYPE, put_coil, take_coil};
+use crate::codec::range::Illegal;
+use crate::codec::request::{MEI_IDENTIFICATION, put_coil, take_coil};
 use crate::limits::{FILE_BYTES, PDU_BYTES};
 use bytes::{BufMut, BytesMut};
 use millstream_driver::wire::{DecodeError, DecodeErrorKind, Reader};

@@ -13,9 +13,10 @@ use millstream_driver::{
     TagSpec, Target, WriteOutcome,
 };
 use millstream_modbus::client::Connection;
-use millstream_modbus::codec::Header;
+use millstream_modbus::codec::{Expect, Header, Request, adu};
 use millstream_modbus::limits::HEADER_BYTES;
 use millstream_modbus::options::Settings;
+use millstream_modbus::session::{Command, Event};
 use millstream_modbus::{Address, Modbus, options, simulator};
 use millstream_model::{Cell, Clock, Row, Status, Timestamp, Value};
 use std::sync::{Arc, Mutex};
@@ -149,6 +150,21 @@ impl Rig {
             pdus.push(frame[HEADER_BYTES..].to_vec());
         }
         pdus
+    }
+
+    /// Sends a request that is no scan's.
+    pub(crate) async fn transact(&mut self, request: &Request<'_>) -> Event {
+        let mut frame = BytesMut::new();
+        adu::encode_request(0, self.settings.unit, request, &mut frame);
+        let command = Command {
+            ticket: 0,
+            frame: frame.freeze(),
+            expect: Expect::new(request),
+            timeout: self.settings.request_timeout,
+            is_probe: false,
+            buffer: Vec::new(),
+        };
+        self.connection.transact(command).await.unwrap()
     }
 
     pub(crate) async fn write(

@@ -329,8 +329,8 @@ fn prepare_dir(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, LogError> {
             }
         }
     }
-    if let Some(parent) = dir.parent() {
-        disk.sync_dir(parent).map_err(|error| io("sync", parent, error))?;
+    for made in dir.ancestors().take(2) {
+        disk.sync_dir(made).map_err(|error| io("sync", made, error))?;
     }
     Ok(lock)
 }

@@ -1,5 +1,6 @@
 //! Bytes on disk kept aside for a full disk: file `reserve` in the data directory, which shrinks when the audit or the log's own
-//! bookkeeping needs room, and grows back when there is space again.
+//! bookkeeping needs room, and grows back when there is space again. The last step is for bookkeeping alone: without a new
+//! manifest retention could not free anything.
 
 use crate::LogError;
 use crate::disk::{Disk, DiskFile, Open};
@@ -8,6 +9,15 @@ use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Who asks for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Records of a reserved topic.
+    Records,
+    /// The log's own files.
+    Bookkeeping,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -35,10 +45,11 @@ impl Reserve {
     }
 
     /// Gives out one step; false where there is nothing left.
-    pub(crate) fn give(&self) -> bool {
+    pub(crate) fn give(&self, need: Need) -> bool {
         let file = self.file.lock();
         let Ok(len) = file.len() else { return false };
-        let given = len > 0 && file.set_len(len.saturating_sub(RESERVE_STEP_BYTES)).is_ok();
+        let kept = if need == Need::Records { RESERVE_STEP_BYTES } else { 0 };
+        let given = len > kept && file.set_len(len.saturating_sub(RESERVE_STEP_BYTES)).is_ok();
         if given {
             self.spent.store(true, Ordering::Relaxed);
         }
@@ -87,8 +98,8 @@ mod tests {
         disk.limit(Some(3 * RESERVE_STEP_BYTES));
         let reserve = Reserve::open(Arc::new(disk.clone()), Path::new("/"), 2 * RESERVE_STEP_BYTES).unwrap();
         assert!(!reserve.is_spent());
-        assert!(reserve.give() && reserve.give());
-        assert!(!reserve.give());
+        assert!(reserve.give(Need::Records) && !reserve.give(Need::Records));
+        assert!(reserve.give(Need::Bookkeeping) && !reserve.give(Need::Bookkeeping));
         disk.limit(Some(RESERVE_STEP_BYTES));
         assert!(reserve.is_spent());
         disk.limit(Some(3 * RESERVE_STEP_BYTES));

@@ -2,6 +2,7 @@
 
 use super::{ActiveSegment, Appended, Partition, State};
 use crate::batch::{BatchHeader, give_offset, split_first};
+use crate::reserve::Need;
 use crate::segment::{ClosedSegment, SegmentName};
 use crate::{LogError, limits};
 use std::sync::Arc;
@@ -87,7 +88,10 @@ impl Partition {
         };
         let at = state.active.size_bytes;
         let mut written = file.write_at(at, bytes).map_err(io);
-        while reserved && matches!(written, Err(LogError::DiskFull { .. })) && self.shared.reserve.give() {
+        while reserved
+            && matches!(written, Err(LogError::DiskFull { .. }))
+            && self.shared.reserve.give(Need::Records)
+        {
             written = file.write_at(at, bytes).map_err(io);
         }
         match written {

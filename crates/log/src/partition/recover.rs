@@ -200,25 +200,15 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    /// Drops closed segments at the front whose files are gone: retention removes them first where the disk is too full for a new
-    /// manifest. Reports others that are shorter than they should be; reading them will say so, too.
+    /// Reports closed segments that are shorter than they should be; reading them will say so, too.
     fn check_closed(&mut self) -> Result<(), LogError> {
-        let mut lengths = Vec::new();
         for segment in &self.manifest.segments {
-            lengths.push(match self.shared.disk.open(&segment.name.log_path(self.dir), Open::Existing) {
-                Ok(file) => Some(file.len().map_err(self.io("read", segment.name))?),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            let have = match self.shared.disk.open(&segment.name.log_path(self.dir), Open::Existing) {
+                Ok(file) => file.len().map_err(self.io("read", segment.name))?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
                 Err(error) => return Err(self.io("open", segment.name)(error)),
-            });
-        }
-        let gone = lengths.iter().take_while(|length| length.is_none()).count();
-        if let Some(last) = self.manifest.segments.drain(..gone).next_back() {
-            self.changed = true;
-            self.manifest.start_offset = self.manifest.start_offset.max(last.next_offset);
-            self.findings.push(format!("the segments before offset {} are gone", last.next_offset));
-        }
-        for (segment, length) in self.manifest.segments.iter().zip(&lengths[gone..]) {
-            let lost = segment.size_bytes.saturating_sub(length.unwrap_or(0));
+            };
+            let lost = segment.size_bytes.saturating_sub(have);
             if lost > 0 {
                 self.findings.push(lost_bytes(segment.name, lost, segment.next_offset));
             }

@@ -61,17 +61,7 @@ impl Partition {
             return Ok(());
         }
         tracing::info!(topic = self.topic, partition = self.number, segments = deleted, "retention");
-        match self.note(&keeper) {
-            // On a full disk not even the manifest can be written. The segments go first then; recovery begins with what is left.
-            Err(LogError::DiskFull { .. }) => {
-                let obsolete = std::mem::take(&mut self.state.lock().obsolete);
-                for name in obsolete {
-                    self.remove_segment(name);
-                }
-                self.note(&keeper)
-            }
-            noted => noted,
-        }
+        self.note(&keeper)
     }
 }
 

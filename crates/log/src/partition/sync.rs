@@ -3,6 +3,7 @@
 use super::{ActiveSegment, DurableMark, Partition, State, Stopped};
 use crate::disk::{DiskFile, Open};
 use crate::manifest::DurableEnd;
+use crate::reserve::Need;
 use crate::segment::{ClosedSegment, SegmentName};
 use crate::{LogError, limits, manifest, metafile};
 use parking_lot::MutexGuard;
@@ -108,7 +109,8 @@ impl Partition {
         }
         let path = self.dir.join(manifest::FILE);
         let mut written = metafile::replace(&*self.shared.disk, &path, &text);
-        while matches!(written, Err(LogError::DiskFull { .. })) && self.shared.reserve.give() {
+        while matches!(written, Err(LogError::DiskFull { .. })) && self.shared.reserve.give(Need::Bookkeeping)
+        {
             written = metafile::replace(&*self.shared.disk, &path, &text);
         }
         if let Err(error) = written {

@@ -169,10 +169,13 @@ impl Model {
                 let partition = log.partition(name, number).unwrap();
                 model.see(topic.kind, &partition);
                 let range = partition.range();
-                assert!(range.next >= model.acknowledged, "{name}-{number}: {range:?} {model:?}");
+                assert!(
+                    range.next >= model.acknowledged,
+                    "{name}-{number}: {range:?}, acknowledged {}",
+                    model.acknowledged
+                );
                 assert!(range.next <= model.next);
                 model.records.retain(|offset, _| (range.earliest..range.next).contains(offset));
-                println!("{name}-{number}: {range:?}");
                 let records = read_from(&partition, range.earliest).unwrap();
                 model.check(topic.kind, &records);
                 (model.next, model.acknowledged) = (range.next, range.next);

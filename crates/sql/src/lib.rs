@@ -17,9 +17,11 @@ mod error;
 mod expression;
 mod function;
 pub mod limits;
+mod operator;
 pub mod parse;
 pub mod plan;
 mod result;
+mod state;
 
 pub use catalog::{Catalog, ColumnSpec, Origin, Relation, sql_type, stream_name};
 pub use engine::Engine;

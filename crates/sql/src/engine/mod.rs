@@ -1,43 +1,110 @@
 //! The engine: runs statements and keeps persistent queries alive.
 
-use crate::{Catalog, Listing, PushQuery, QueryStatus, SqlError, StatementResult};
-use millstream_bus::Bus;
-use millstream_model::metric::{Collect, Page};
-use millstream_model::{Clock, Diagnostic};
-use parking_lot::RwLock;
-use std::sync::Arc;
+mod execute;
+mod poison;
+mod push;
+mod restore;
+mod running;
+mod stage;
+mod supervise;
+mod task;
+mod topics;
+#[cfg(test)]
+mod tests;
 
-/// Runs statements and keeps persistent queries alive. Shared behind an `Arc`; every method may be called from any task
-/// of a tokio runtime. Dropping it stops every query.
+use crate::plan::plan_all;
+use crate::{Catalog, PushQuery, QueryState, QueryStatus, SqlError, StatementResult};
+use millstream_bus::{Bus, StartOffset};
+use millstream_model::metric::{Collect, Page};
+use millstream_model::{Clock, Diagnostic, Severity};
+use parking_lot::{Mutex, RwLock};
+use running::Running;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Runs statements and keeps persistent queries alive. Every method may be called from any task of a tokio runtime.
+/// Dropping it ends every query.
 #[derive(Debug)]
 pub struct Engine {
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
     catalog: RwLock<Catalog>,
+    queries: RwLock<BTreeMap<Arc<str>, Arc<Running>>>,
+    /// Held while statements run: one list of statements after the other.
+    statements: tokio::sync::Mutex<()>,
+    /// Where push queries begin, as `SET 'auto.offset.reset'` said.
+    push_start: Mutex<StartOffset>,
+    stop: watch::Sender<bool>,
 }
 
 impl Engine {
     /// An engine over `bus` that knows the relations of `catalog` (those of the scan groups). `clock` stamps error records.
     pub fn new(bus: Arc<dyn Bus>, catalog: Catalog, clock: Arc<dyn Clock>) -> Self {
-        Self { bus, clock, catalog: RwLock::new(catalog) }
+        Self {
+            bus,
+            clock,
+            catalog: RwLock::new(catalog),
+            queries: RwLock::default(),
+            statements: tokio::sync::Mutex::default(),
+            push_start: Mutex::new(StartOffset::Latest),
+            stop: watch::Sender::new(false),
+        }
     }
 
-    /// Runs every statement of `source` in order. All are checked first: with one mistake in any, none is run. A
-    /// persistent query that runs already under the same id with the same statement goes on undisturbed.
+    /// Runs every statement of `source` in order. All are checked first: with one mistake in any, none is run.
     pub async fn execute(&self, source: &str) -> Result<Vec<StatementResult>, SqlError> {
-        let (_, mistakes) = crate::parse::parse(source);
-        self.bus.topics().await.map_err(SqlError::bus("reading the list of topics"))?;
-        if mistakes.is_empty() { Ok(Vec::new()) } else { Err(SqlError::Mistakes(mistakes)) }
+        let _one_at_a_time = self.statements.lock().await;
+        if *self.stop.borrow() {
+            return Err(SqlError::Stopped);
+        }
+        let mut catalog = self.catalog.read().clone();
+        let (planned, mistakes) = plan_all(&mut catalog, source);
+        if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
+            return Err(SqlError::Mistakes(mistakes));
+        }
+        let mut results = Vec::new();
+        for statement in planned {
+            results.push(self.run(statement).await?);
+        }
+        Ok(results)
+    }
+
+    /// Brings the engine to what a plant folder says now: `catalog` holds the streams of its scan groups, `sources` the
+    /// texts of its query files in order. Queries whose id and statement stay the same go on undisturbed, those that are
+    /// gone are ended, the rest is started. With one mistake nothing is changed.
+    pub async fn reload(&self, catalog: Catalog, sources: &[&str]) -> Result<Vec<StatementResult>, SqlError> {
+        let _one_at_a_time = self.statements.lock().await;
+        if *self.stop.borrow() {
+            return Err(SqlError::Stopped);
+        }
+        let mut checked = catalog.clone();
+        let (mut planned, mut mistakes) = (Vec::new(), Vec::new());
+        for source in sources {
+            let (statements, found) = plan_all(&mut checked, source);
+            planned.extend(statements);
+            mistakes.extend(found);
+        }
+        if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
+            return Err(SqlError::Mistakes(mistakes));
+        }
+        self.end_others(&planned).await;
+        *self.catalog.write() = catalog;
+        let mut results = Vec::new();
+        for statement in planned {
+            results.push(self.run(statement).await?);
+        }
+        Ok(results)
     }
 
     /// Starts one `SELECT … EMIT CHANGES` and gives its rows.
     pub async fn push_query(&self, source: &str) -> Result<PushQuery, SqlError> {
-        for result in self.execute(source).await? {
-            if let StatementResult::Push(push) = result {
-                return Ok(push);
-            }
+        let mut results = self.execute(source).await?;
+        if let Some(StatementResult::Push(push)) = results.pop() {
+            return Ok(push);
         }
         let mistake = Diagnostic::error("sql-no-select", "this is no push query")
+            .label("expected a SELECT")
             .help("write SELECT … FROM … EMIT CHANGES;")
             .at(0..source.len());
         Err(SqlError::Mistakes(vec![mistake]))
@@ -45,38 +112,55 @@ impl Engine {
 
     /// Every persistent query, sorted by id.
     pub fn queries(&self) -> Vec<QueryStatus> {
-        Vec::new()
+        self.queries.read().values().map(|running| running.status()).collect()
     }
 
-    /// Every relation, for the catalog of a shell or a page.
+    /// Every relation, as it is now.
     pub fn catalog(&self) -> Catalog {
         self.catalog.read().clone()
     }
 
-    /// Adds or replaces the streams of scan groups, when a plant folder is loaded again; running queries go on.
-    pub fn declare(&self, declare: impl FnOnce(&mut Catalog)) {
-        declare(&mut self.catalog.write());
-    }
-
     /// Ends one persistent query. `false` where there is none of that id. Its offsets and state stay for the next start.
-    pub async fn terminate(&self, id: &str) -> Result<bool, SqlError> {
-        let _ = (id, self.clock.now(), Listing::new(&[]));
-        Ok(false)
+    pub async fn terminate(&self, id: &str) -> bool {
+        let running = self.queries.write().remove(id);
+        match running {
+            Some(running) => {
+                running.stop().await;
+                true
+            }
+            None => false,
+        }
     }
 
     /// Ends every query between two commits, and waits for it. What was committed stays; the next start resumes there.
-    pub async fn stop(&self) {}
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        let queries = std::mem::take(&mut *self.queries.write());
+        // All are told first, so that they end at the same time.
+        for running in queries.values() {
+            running.stop.send_replace(true);
+        }
+        for running in queries.into_values() {
+            running.stop().await;
+        }
+    }
 }
 
 impl Collect for Engine {
     fn collect(&self, page: &mut Page) {
         for query in self.queries() {
-            page.counter(
-                "millstream_query_records_in_total",
-                "Records read.",
-                &[("query", &query.id)],
-                query.records_in,
-            );
+            let labels = [("query", query.id.as_str())];
+            let mut counter = |name, help, value| page.counter(name, help, &labels, value);
+            counter("millstream_query_records_in_total", "Records read.", query.records_in);
+            counter("millstream_query_records_out_total", "Records written.", query.records_out);
+            counter("millstream_query_late_records_total", "Records after the grace period of their window.", query.late_records);
+            counter("millstream_query_errors_total", "Records, or expressions of them, that could not be used.", query.errors);
+            counter("millstream_query_restarts_total", "Starts of a partition after a failure.", query.restarts);
+            #[expect(clippy::cast_precision_loss, reason = "a count of records is far below 2^53")]
+            let lag = query.lag_records as f64;
+            page.gauge("millstream_query_lag_records", "Records that are still to be read.", &labels, lag);
+            let up = if query.state == QueryState::Running { 1.0 } else { 0.0 };
+            page.gauge("millstream_query_running", "1 while every partition of the query runs.", &labels, up);
         }
     }
 }

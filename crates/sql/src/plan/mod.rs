@@ -13,6 +13,7 @@ use crate::parse::Place;
 use crate::parse::ast::{Name, Show};
 use crate::{Catalog, Relation, RelationKind};
 use millstream_model::{Diagnostic, Severity};
+pub(crate) use explain::of_plan as explain_plan;
 use query_plan::{PersistentQuery, QueryPlan};
 use std::sync::Arc;
 

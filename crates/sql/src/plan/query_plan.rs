@@ -24,6 +24,8 @@ pub(crate) struct Scan {
     pub(crate) window_ms: Option<i64>,
     /// Which of `value` holds the rows' time.
     pub(crate) timestamp: Option<usize>,
+    /// How many partitions the topic gets where it has to be made.
+    pub(crate) partitions: Option<i32>,
 }
 
 /// One column of a scanned batch.

@@ -154,6 +154,7 @@ impl Scope {
             columns,
             window_ms: relation.window_ms,
             timestamp,
+            partitions: relation.partitions,
             value,
         }
     }

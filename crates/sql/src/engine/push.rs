@@ -1,0 +1,111 @@
+//! Push queries: rows as they come, to whoever asked. Nothing is saved; a new one begins anew.
+
+use super::topics::ensure;
+use crate::limits::{BATCH_ROWS_MAX, PUSH_QUEUE_ROWS};
+use crate::operator::Chain;
+use crate::plan::query_plan::{QueryPlan, Step};
+use crate::{Datum, PushQuery, PushRow, SqlError};
+use millstream_bus::{
+    Bus, BusError, FetchLimit, Isolation, Position, Reader, StartOffset, TopicPartition, TopicSpec,
+};
+use millstream_model::Clock;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// Starts a push query that reads from `start` on. Its readers are open when this returns: rows that are appended from
+/// now on will come.
+pub(super) async fn start(
+    bus: &Arc<dyn Bus>,
+    clock: &Arc<dyn Clock>,
+    plan: &Arc<QueryPlan>,
+    start: StartOffset,
+    stop: watch::Receiver<bool>,
+) -> Result<PushQuery, SqlError> {
+    let topic = &plan.scan.topic;
+    let spec = TopicSpec::new(&**topic, plan.scan.partitions.unwrap_or(1));
+    let partitions = ensure(&**bus, &spec).await?;
+    let from =
+        (0..partitions).map(|partition| Position::new(TopicPartition::new(topic.clone(), partition), start));
+    let reader = bus.reader(from.collect(), Isolation::ReadCommitted).await;
+    let reader = reader.map_err(SqlError::bus(format!("reading `{topic}`")))?;
+    let (sender, rows) = mpsc::channel(PUSH_QUEUE_ROWS);
+    let push = Push { plan: plan.clone(), clock: clock.clone(), sender, left: plan.limit };
+    let task = tokio::spawn(push.run(reader, stop)).abort_handle();
+    let columns = plan.output.iter().map(|column| (column.name.clone(), column.sql_type)).collect();
+    Ok(PushQuery { columns, rows, task })
+}
+
+struct Push {
+    plan: Arc<QueryPlan>,
+    clock: Arc<dyn Clock>,
+    sender: mpsc::Sender<Result<PushRow, SqlError>>,
+    /// How many rows may still be sent.
+    left: Option<u64>,
+}
+
+impl Push {
+    async fn run(mut self, mut reader: Box<dyn Reader>, mut stop: watch::Receiver<bool>) {
+        let ended = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => Err(SqlError::Stopped),
+            ended = self.rows(&mut *reader) => ended,
+        };
+        if let Err(error) = ended {
+            // Nobody waits for the error where the receiver is gone.
+            let _ = self.sender.send(Err(error)).await;
+        }
+    }
+
+    async fn rows(&mut self, reader: &mut dyn Reader) -> Result<(), SqlError> {
+        let group = self.plan.group.iter().map(|(group, _)| Step::Group(group.clone()));
+        let steps: Vec<Step> = self.plan.before.iter().cloned().chain(group).chain(self.plan.after.clone()).collect();
+        let mut chain = Chain::new(&self.plan.scan, &steps);
+        let limit = FetchLimit { records_max: BATCH_ROWS_MAX, ..FetchLimit::default() };
+        while self.left != Some(0) {
+            let fetched = match reader.poll(limit).await {
+                Ok(fetched) => fetched,
+                Err(BusError::OffsetOutOfRange { at, earliest, .. }) => {
+                    reader.seek(&at, earliest).await.map_err(SqlError::bus(format!("reading `{at}`")))?;
+                    continue;
+                }
+                Err(error) if error.is_retriable() => {
+                    tokio::time::sleep(std::time::Duration::from_millis(crate::limits::RESTART_WAIT_MS_MIN)).await;
+                    continue;
+                }
+                Err(error) => return Err(SqlError::bus(format!("reading `{}`", self.plan.scan.topic))(error)),
+            };
+            for fetched in fetched {
+                let now = self.clock.now();
+                let partition = fetched.partition.partition;
+                let run = catch_unwind(AssertUnwindSafe(|| chain.run(&fetched.records, partition, now.0)));
+                let processed = run.unwrap_or_else(|_| Err(SqlError::Panicked("while a row was computed".to_owned())))?;
+                for batch in &processed.batches {
+                    if !self.send(batch).await {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the rows of a batch; `false` at the limit, or when nobody listens any more.
+    async fn send(&mut self, batch: &crate::batch::Batch) -> bool {
+        for row in 0..batch.rows() {
+            if self.left == Some(0) {
+                return false;
+            }
+            let tombstone = batch.is_deleted(row);
+            let value = |(slot, column): (usize, &crate::plan::query_plan::OutputColumn)| {
+                if tombstone && column.key.is_none() { Datum::Null } else { batch.columns[slot].datum(row).into_owned() }
+            };
+            let values = self.plan.output.iter().enumerate().map(value).collect();
+            if self.sender.send(Ok(PushRow { values, tombstone })).await.is_err() {
+                return false;
+            }
+            self.left = self.left.map(|left| left - 1);
+        }
+        true
+    }
+}

@@ -1,0 +1,87 @@
+//! A running persistent query: its tasks, and what is known of it.
+
+use crate::plan::query_plan::PersistentQuery;
+use crate::{QueryState, QueryStatus};
+use millstream_model::metric::{Counter, Gauge};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What the tasks of one query count.
+#[derive(Debug, Default)]
+pub(super) struct QueryMetrics {
+    pub(super) records_in: Counter,
+    pub(super) records_out: Counter,
+    pub(super) late: Counter,
+    pub(super) errors: Counter,
+    pub(super) restarts: Counter,
+}
+
+/// What one task tells.
+#[derive(Debug, Default)]
+pub(super) struct TaskStatus {
+    pub(super) lag: Gauge,
+    /// Why it is not running, until it is again.
+    pub(super) cause: Mutex<Option<String>>,
+}
+
+/// A persistent query that was started.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) query: Arc<PersistentQuery>,
+    pub(super) metrics: Arc<QueryMetrics>,
+    pub(super) tasks: Mutex<Vec<Arc<TaskStatus>>>,
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) supervisor: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Running {
+    pub(super) fn new(query: Arc<PersistentQuery>) -> Arc<Self> {
+        Arc::new(Self {
+            query,
+            metrics: Arc::default(),
+            tasks: Mutex::default(),
+            stop: watch::Sender::new(false),
+            supervisor: Mutex::default(),
+        })
+    }
+
+    pub(super) fn status(&self) -> QueryStatus {
+        let tasks = self.tasks.lock();
+        let cause = tasks.iter().find_map(|task| task.cause.lock().clone());
+        let relation = &self.query.sink.relation;
+        QueryStatus {
+            id: self.query.id.to_string(),
+            sql: self.query.sql.clone(),
+            sources: vec![self.query.plan.scan.topic.to_string()],
+            sink: relation.name.to_string(),
+            sink_topic: relation.topic.to_string(),
+            state: cause.map_or(QueryState::Running, QueryState::Error),
+            records_in: self.metrics.records_in.get(),
+            records_out: self.metrics.records_out.get(),
+            lag_records: tasks.iter().map(|task| task.lag.get()).sum(),
+            late_records: self.metrics.late.get(),
+            errors: self.metrics.errors.get(),
+            restarts: self.metrics.restarts.get(),
+        }
+    }
+
+    /// Ends every task between two commits and waits for it.
+    pub(super) async fn stop(&self) {
+        self.stop.send_replace(true);
+        let supervisor = self.supervisor.lock().take();
+        if let Some(supervisor) = supervisor {
+            // It ends by itself; that it was aborted or panicked does not matter any more.
+            let _ = supervisor.await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(supervisor) = self.supervisor.lock().take() {
+            supervisor.abort();
+        }
+    }
+}

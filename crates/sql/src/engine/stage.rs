@@ -1,0 +1,106 @@
+//! A query cut into stages: each reads one topic and writes one, partition by partition, in transactions of its own.
+//!
+//! Most queries are one stage. Where rows of one group stand in several partitions of the source, a first stage sends
+//! them to the partition of their group in a repartition topic, and the second one groups them.
+
+use crate::operator::SinkEncoder;
+use crate::plan::query_plan::{PersistentQuery, Scan, ScanColumn, Sink, Step};
+use crate::{KeyFormat, RelationKind};
+use millstream_bus::{CleanupPolicy, TopicSpec};
+use std::sync::Arc;
+
+/// One stage of a query.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) index: usize,
+    pub(super) scan: Scan,
+    pub(super) steps: Vec<Step>,
+    pub(super) encoder: SinkEncoder,
+    /// The topic that it writes, as it is made where there is none.
+    pub(super) sink: TopicSpec,
+}
+
+/// Words for the names of what belongs to a query: its consumer group, changelogs, repartition topic.
+pub(super) fn prefix(id: &str) -> String {
+    let clean: String = id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
+    if clean == id {
+        return format!("_millstream-query-{clean}");
+    }
+    // Two names that differ in other characters only must not share their state.
+    let hex: String = id.bytes().filter(|b| !b.is_ascii_alphanumeric() && *b != b'_').map(|b| format!("{b:02x}")).collect();
+    let mut name = format!("_millstream-query-{clean}.{hex}");
+    name.truncate(160);
+    name
+}
+
+/// The stages of `query` over a source of `partitions` partitions.
+pub(super) fn stages(query: &PersistentQuery, partitions: i32) -> Vec<Arc<Stage>> {
+    let plan = &query.plan;
+    let encoder = sink_encoder(&query.sink);
+    let sink = sink_spec(query, partitions);
+    let Some((group, fields)) = &plan.group else {
+        let stage = Stage { index: 0, scan: plan.scan.clone(), steps: plan.before.clone(), encoder, sink };
+        return vec![Arc::new(stage)];
+    };
+    let behind = std::iter::once(Step::Group(group.clone())).chain(plan.after.iter().cloned());
+    if !plan.regroups || partitions == 1 {
+        let steps = plan.before.iter().cloned().chain(behind).collect();
+        return vec![Arc::new(Stage { index: 0, scan: plan.scan.clone(), steps, encoder, sink })];
+    }
+    let keys = group.key.len();
+    let topic: Arc<str> = format!("{}-repartition", prefix(&query.id)).into();
+    let key_format = if keys > 1 { KeyFormat::Json } else { group.key_format };
+    let send = Stage {
+        index: 0,
+        scan: plan.scan.clone(),
+        steps: plan.before.clone(),
+        encoder: SinkEncoder::for_groups(keys, key_format, fields),
+        sink: TopicSpec::new(&*topic, partitions),
+    };
+    let (key, value) = fields.split_at(keys);
+    let columns = (0..keys).map(ScanColumn::Key).chain((0..value.len()).map(ScanColumn::Value)).collect();
+    let scan = Scan {
+        topic,
+        kind: RelationKind::Stream,
+        key_format,
+        key: key.to_vec(),
+        value: value.to_vec(),
+        columns,
+        window_ms: None,
+        timestamp: None,
+        partitions: Some(partitions),
+    };
+    vec![Arc::new(send), Arc::new(Stage { index: 1, scan, steps: behind.collect(), encoder, sink })]
+}
+
+fn sink_encoder(sink: &Sink) -> SinkEncoder {
+    let named = |slots: &[usize], fields: Vec<(Arc<str>, crate::SqlType)>| -> Vec<(usize, Arc<str>)> {
+        slots.iter().copied().zip(fields.into_iter().map(|(name, _)| name)).collect()
+    };
+    let relation = &sink.relation;
+    SinkEncoder::new(
+        &named(&sink.key, relation.key_columns()),
+        relation.key_format,
+        &named(&sink.value, relation.value_columns()),
+        sink.window_start,
+        relation.kind,
+    )
+}
+
+/// The sink's topic: compacted for tables; that of windows also forgets, since every window is a key of its own.
+fn sink_spec(query: &PersistentQuery, source_partitions: i32) -> TopicSpec {
+    let relation = &query.sink.relation;
+    let partitions = relation.partitions.unwrap_or(source_partitions);
+    match (relation.kind, query.plan.window) {
+        (RelationKind::Stream, _) => TopicSpec::new(&*relation.topic, partitions),
+        (RelationKind::Table, None) => TopicSpec::compacted(&*relation.topic, partitions),
+        (RelationKind::Table, Some(window)) => {
+            let mut spec = TopicSpec::new(&*relation.topic, partitions);
+            spec.cleanup = CleanupPolicy::CompactDelete;
+            match window.retention_ms {
+                Some(retention_ms) => spec.config("retention.ms", retention_ms.to_string()),
+                None => spec,
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Keeps the tasks of one query alive: whatever fails is tried again, later and later.
+
+use super::running::{Running, TaskStatus};
+use super::stage::{Stage, stages};
+use super::task::{Suspects, Task};
+use super::topics::ensure;
+use crate::SqlError;
+use crate::limits::{RESTART_WAIT_MS_MAX, RESTART_WAIT_MS_MIN};
+use millstream_bus::{Bus, TopicPartition, TopicSpec};
+use millstream_model::Clock;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// A task that ran this long was well; the next failure waits the shortest time again.
+const WELL_AFTER: Duration = Duration::from_secs(30);
+
+/// Starts a query's tasks.
+pub(super) fn start(bus: &Arc<dyn Bus>, clock: &Arc<dyn Clock>, running: &Arc<Running>) {
+    let (bus, clock) = (bus.clone(), clock.clone());
+    // A weak handle: the query's last owner ends it by dropping it.
+    let (query, metrics) = (running.query.clone(), running.metrics.clone());
+    let stop = running.stop.subscribe();
+    let weak = Arc::downgrade(running);
+    let supervisor = tokio::spawn(async move {
+        let opening = Arc::new(TaskStatus::default());
+        if let Some(running) = weak.upgrade() {
+            running.tasks.lock().push(opening.clone());
+        }
+        let Some(cut) = open(&bus, &query, &opening, &metrics.restarts, stop.clone()).await else { return };
+        let mut tasks = JoinSet::new();
+        let mut statuses = Vec::new();
+        for (stage, partitions) in cut {
+            for partition in 0..partitions {
+                let status = Arc::new(TaskStatus::default());
+                statuses.push(status.clone());
+                let task = Task {
+                    bus: bus.clone(),
+                    clock: clock.clone(),
+                    query_id: query.id.clone(),
+                    source: TopicPartition::new(stage.scan.topic.clone(), partition),
+                    source_partitions: partitions,
+                    stage: stage.clone(),
+                    metrics: metrics.clone(),
+                    status,
+                };
+                tasks.spawn(keep_running(task, stop.clone()));
+            }
+        }
+        if let Some(running) = weak.upgrade() {
+            *running.tasks.lock() = statuses;
+        }
+        while tasks.join_next().await.is_some() {}
+    });
+    *running.supervisor.lock() = Some(supervisor);
+}
+
+/// Makes the topics and cuts the query into stages; tries until it works. `None` when it was stopped.
+async fn open(
+    bus: &Arc<dyn Bus>,
+    query: &crate::plan::query_plan::PersistentQuery,
+    status: &TaskStatus,
+    restarts: &millstream_model::metric::Counter,
+    stop: watch::Receiver<bool>,
+) -> Option<Vec<(Arc<Stage>, i32)>> {
+    let mut wait = Waits::default();
+    loop {
+        match cut(bus, query).await {
+            Ok(stages) => return Some(stages),
+            Err(error) => {
+                tracing::warn!(query = %query.id, %error, "the query could not start; it is tried again");
+                *status.cause.lock() = Some(error.to_string());
+                restarts.increment();
+            }
+        }
+        if !wait.next(stop.clone()).await {
+            return None;
+        }
+    }
+}
+
+async fn cut(
+    bus: &Arc<dyn Bus>,
+    query: &crate::plan::query_plan::PersistentQuery,
+) -> Result<Vec<(Arc<Stage>, i32)>, SqlError> {
+    let source = TopicSpec::new(&*query.plan.scan.topic, query.plan.scan.partitions.unwrap_or(1));
+    let mut partitions = ensure(&**bus, &source).await?;
+    let mut cut = Vec::new();
+    for stage in stages(query, partitions) {
+        let written = ensure(&**bus, &stage.sink).await?;
+        cut.push((stage, partitions));
+        partitions = written;
+    }
+    Ok(cut)
+}
+
+async fn keep_running(task: Task, stop: watch::Receiver<bool>) {
+    let task = Arc::new(task);
+    let mut suspects = Suspects::default();
+    let mut wait = Waits::default();
+    loop {
+        let started = Instant::now();
+        // A task of its own, so that a panic outside the chain ends the attempt only.
+        let mut attempt = JoinSet::new();
+        let (inner, inner_stop) = (task.clone(), stop.clone());
+        attempt.spawn(async move {
+            let result = inner.run(&mut suspects, inner_stop).await;
+            (result, suspects)
+        });
+        let (error, on_a_record) = match attempt.join_next().await {
+            Some(Ok((Ok(()), _))) | None => return,
+            Some(Ok((Err(error), after))) => {
+                suspects = after;
+                let on_a_record = matches!(error, SqlError::Panicked(_));
+                (error, on_a_record)
+            }
+            Some(Err(panic)) => {
+                suspects = Suspects::default();
+                (SqlError::Panicked(panic.to_string()), false)
+            }
+        };
+        tracing::warn!(query = %task.query_id, source = %task.source, %error, "a task failed; it begins again at its last commit");
+        *task.status.cause.lock() = Some(error.to_string());
+        task.metrics.restarts.increment();
+        // The next attempt goes around the record, so that there is nothing to wait for.
+        if started.elapsed() >= WELL_AFTER || on_a_record {
+            wait = Waits::default();
+        }
+        if !wait.next(stop.clone()).await {
+            return;
+        }
+    }
+}
+
+/// Waits that double.
+#[derive(Debug)]
+struct Waits {
+    next_ms: u64,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self { next_ms: RESTART_WAIT_MS_MIN }
+    }
+}
+
+impl Waits {
+    /// Waits once; `false` when it was stopped.
+    async fn next(&mut self, mut stop: watch::Receiver<bool>) -> bool {
+        let wait = Duration::from_millis(self.next_ms);
+        self.next_ms = (self.next_ms * 2).min(RESTART_WAIT_MS_MAX);
+        tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_err()
+    }
+}

@@ -1,0 +1,1 @@
+//! Goal: queries are right.

@@ -1,0 +1,62 @@
+//! The steps of a running query. Synchronous and deterministic: same input and state, same output. No I/O, no clock.
+
+mod chain;
+mod filter;
+mod group;
+mod keyed;
+mod project;
+mod scan;
+mod sink;
+
+pub(crate) use chain::{Chain, Processed};
+pub(crate) use sink::{Encoded, SinkEncoder};
+
+use crate::SqlError;
+use crate::batch::Batch;
+use crate::state::Changes;
+use std::fmt;
+
+/// What an operator gives on, and what it could not use.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub(crate) batches: Vec<Batch>,
+    pub(crate) faults: Vec<RowFault>,
+    /// Rows that came after their window was closed.
+    pub(crate) late: u64,
+}
+
+/// A row, or one expression of it, that could not be computed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RowFault {
+    /// The offset of the record that the row comes from.
+    pub(crate) offset: i64,
+    /// Why, in words.
+    pub(crate) message: String,
+}
+
+/// One step of a running query.
+pub(crate) trait Operator: Send + fmt::Debug {
+    /// Takes rows in, gives rows out.
+    fn on_batch(&mut self, batch: Batch, out: &mut Output) -> Result<(), SqlError>;
+
+    /// The name of its state, where it has one: a part of the changelog topic's name.
+    fn state_name(&self) -> Option<String> {
+        None
+    }
+
+    /// The shape of its state. State of another shape is thrown away.
+    fn fingerprint(&self) -> String {
+        String::new()
+    }
+
+    /// Adds the entries that changed since the last call.
+    fn save(&mut self, changes: &mut Changes) {
+        let _ = changes;
+    }
+
+    /// Takes one entry back in.
+    fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), SqlError> {
+        let _ = (key, value);
+        Err(crate::state::damaged())
+    }
+}

@@ -1,0 +1,160 @@
+//! Records into batches: only the columns that the query needs.
+
+use super::RowFault;
+use crate::batch::Batch;
+use crate::plan::query_plan::{Scan as Plan, ScanColumn};
+use crate::{Column, ColumnBuilder, RelationKind, SqlType};
+use arrow_array::{Array as _, Int32Array, Int64Array};
+use arrow_buffer::BooleanBuffer;
+use millstream_bus::ReceivedRecord;
+use millstream_format::sql::{Decoded, JsonDecoder};
+
+/// Decodes records.
+#[derive(Debug)]
+pub(super) struct Scan {
+    plan: Plan,
+    keys: JsonDecoder,
+    values: JsonDecoder,
+    key_builders: Vec<ColumnBuilder>,
+    value_builders: Vec<ColumnBuilder>,
+    rows: Rows,
+}
+
+/// What is known of the rows beside their columns.
+#[derive(Debug, Default)]
+struct Rows {
+    timestamps: Vec<i64>,
+    offsets: Vec<i64>,
+    window_starts: Vec<i64>,
+    deleted: Vec<bool>,
+    /// Rows whose value was read but that must go: their key or time is bad.
+    refused: Vec<bool>,
+}
+
+impl Scan {
+    pub(super) fn new(plan: Plan) -> Self {
+        let builders =
+            |fields: &[(_, SqlType)]| fields.iter().map(|(_, t)| ColumnBuilder::new(*t, 0)).collect::<Vec<_>>();
+        Self {
+            keys: JsonDecoder::new(&plan.key),
+            values: JsonDecoder::new(&plan.value),
+            key_builders: builders(&plan.key),
+            value_builders: builders(&plan.value),
+            rows: Rows::default(),
+            plan,
+        }
+    }
+
+    /// The rows of `records`; those that cannot be read become faults.
+    pub(super) fn batch(
+        &mut self,
+        records: &[ReceivedRecord],
+        partition: i32,
+        now_ms: i64,
+        faults: &mut Vec<RowFault>,
+    ) -> Batch {
+        for received in records {
+            if let Err(message) = self.record(received) {
+                faults.push(RowFault { offset: received.offset, message });
+            }
+        }
+        self.finish(partition, now_ms, faults)
+    }
+
+    fn record(&mut self, received: &ReceivedRecord) -> Result<(), String> {
+        let record = &received.record;
+        let mut deleted = false;
+        let decoded = match &record.value {
+            Some(value) => self.values.decode(value, &mut self.value_builders).map_err(|error| error.to_string())?,
+            None => Decoded::Null,
+        };
+        if decoded == Decoded::Null {
+            if self.plan.kind == RelationKind::Stream {
+                return Ok(());
+            }
+            deleted = true;
+            self.value_builders.iter_mut().for_each(ColumnBuilder::append_null);
+        }
+        // From here on the row stands in the value columns, so a fault must not leave without the rest.
+        let mut fault = None;
+        let mut key = record.key.as_deref();
+        let mut window_start = 0;
+        if self.plan.window_ms.is_some() {
+            match key.and_then(|key| key.split_last_chunk()) {
+                Some((inner, start)) => {
+                    key = Some(inner);
+                    window_start = i64::from_be_bytes(*start);
+                }
+                None => fault = Some("the key has no window: it is shorter than 8 bytes".to_owned()),
+            }
+        }
+        let decoded = self.plan.key_format.decode(key, &self.plan.key, &mut self.keys, &mut self.key_builders);
+        if let Err(error) = decoded {
+            self.key_builders.iter_mut().for_each(ColumnBuilder::append_null);
+            fault = Some(error.to_string());
+        }
+        self.rows.timestamps.push(record.timestamp.0);
+        self.rows.offsets.push(received.offset);
+        self.rows.window_starts.push(window_start);
+        self.rows.deleted.push(deleted);
+        self.rows.refused.push(fault.is_some());
+        fault.map_or(Ok(()), Err)
+    }
+
+    fn finish(&mut self, partition: i32, now_ms: i64, faults: &mut Vec<RowFault>) -> Batch {
+        let rows = std::mem::take(&mut self.rows);
+        let count = rows.timestamps.len();
+        let keys: Vec<Column> = self.key_builders.iter_mut().map(ColumnBuilder::finish).collect();
+        let values: Vec<Column> = self.value_builders.iter_mut().map(ColumnBuilder::finish).collect();
+        let mut batch = Batch {
+            columns: Vec::new(),
+            timestamps: rows.timestamps.into(),
+            offsets: rows.offsets.into(),
+            partition,
+            deleted: rows.deleted.contains(&true).then(|| rows.deleted.iter().copied().collect()),
+            now_ms,
+        };
+        let mut refused = rows.refused;
+        if let Some(Column::BigInt(times)) = self.plan.timestamp.and_then(|slot| values.get(slot)) {
+            batch.timestamps = event_times(times, &batch, &mut refused, faults);
+        }
+        let starts: arrow_buffer::ScalarBuffer<i64> = rows.window_starts.into();
+        let size_ms = self.plan.window_ms.unwrap_or(0);
+        let columns = self.plan.columns.iter().map(|column| match column {
+            ScanColumn::Key(slot) => keys[*slot].clone(),
+            ScanColumn::Value(slot) => values[*slot].clone(),
+            ScanColumn::RowTime => batch.time_column(),
+            ScanColumn::RowPartition => Column::Int(Int32Array::from(vec![partition; count])),
+            ScanColumn::RowOffset => Column::BigInt(Int64Array::new(batch.offsets.clone(), None)),
+            ScanColumn::WindowStart => Column::BigInt(Int64Array::new(starts.clone(), None)),
+            ScanColumn::WindowEnd => {
+                Column::BigInt(Int64Array::from_iter_values(starts.iter().map(|s| s.saturating_add(size_ms))))
+            }
+        });
+        batch.columns = columns.collect();
+        if refused.contains(&true) {
+            batch = batch.filter(&refused.iter().map(|refused| !refused).collect::<BooleanBuffer>());
+        }
+        batch
+    }
+}
+
+/// The rows' times out of a column; a row without one is refused (in a table, a deleted one keeps its record's).
+fn event_times(
+    times: &Int64Array,
+    batch: &Batch,
+    refused: &mut [bool],
+    faults: &mut Vec<RowFault>,
+) -> arrow_buffer::ScalarBuffer<i64> {
+    let mut out = batch.timestamps.to_vec();
+    for (row, time) in out.iter_mut().enumerate() {
+        if times.is_valid(row) && times.value(row) >= 0 {
+            *time = times.value(row);
+        } else if !batch.is_deleted(row) && !refused[row] {
+            refused[row] = true;
+            let message = "the row has no time: its TIMESTAMP column is NULL or negative".to_owned();
+            faults.push(RowFault { offset: batch.offsets[row], message });
+        }
+    }
+    out.into()
+}

@@ -45,6 +45,27 @@ fn answers() -> Vec<u8> {
     (1..=4).flat_map(|id| [0, id, 0, 0, 0, 7, 1, 3, 4, 0, id, 0, id]).collect()
 }
 
+/// A late answer shows that its unit lives, unless it is a gateway's word that the unit does not.
+#[test]
+fn only_a_unit_s_own_late_answer_is_a_sign_of_its_life() {
+    for (pdu, lives) in
+        [(&[3, 4, 0, 1, 0, 1][..], true), (&[0x83, 2], true), (&[0x83, 10], false), (&[0x83, 11], false)]
+    {
+        let counters = Arc::new(SessionCounters::default());
+        let mut client = Client::new(1, counters.clone());
+        let start = Instant::now();
+        client.command(start, command(5, 0)).unwrap();
+        client.expire(start + Duration::from_secs(1)).unwrap();
+        assert_eq!(client.event().unwrap().outcome, Outcome::Timeout);
+        let mut frame = BytesMut::from(&[0, 1, 0, 0, 0, u8::try_from(pdu.len() + 1).unwrap(), 1][..]);
+        frame.extend_from_slice(pdu);
+        client.receive(start + Duration::from_secs(2), &mut frame).unwrap();
+        let late = client.event().map(|event| (event.outcome, event.unit));
+        assert_eq!(late, lives.then_some((Outcome::Late, 1)), "{pdu:?}");
+        assert_eq!(counters.dropped_frames.get(), 1);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 

@@ -376,22 +376,6 @@ async fn a_unit_that_the_gateway_does_not_know_is_bad_and_the_others_are_not() {
     assert_eq!(rig.cells().await, [Cell::Good(Value::UInt(1)), Cell::Bad(Status::BadOutOfService)]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_gateway_that_says_late_that_a_unit_is_dead_does_not_bring_it_back() {
-    let mut rig = rig("", vec![holds("a", "400001:UINT{unit-id: 1}", Value::UInt(1))]);
-    let mut tags = rig.tags.clone();
-    tags.push(millstream_driver::TagSpec::new("b", "400001:UINT{unit-id: 2}"));
-    rig.connection.prepare(GROUP, &tags).unwrap();
-    rig.cells().await;
-    // Slower than a probe's patience: the exceptions for unit 2 come late.
-    rig.faults.set(|faults| faults.delay = 500 * MS);
-    for _ in 0..30 {
-        sleep(1000 * MS).await;
-        assert_eq!(rig.cells().await[1], Cell::Bad(Status::BadOutOfService));
-    }
-    assert!(rig.session.timeouts.get() > 0 && rig.session.dropped_frames.get() > 0);
-}
-
 /// F3.
 #[tokio::test(start_paused = true)]
 async fn a_slow_device_is_never_asked_two_things_at_once() {

@@ -13,6 +13,7 @@
 pub mod audit;
 mod back_off;
 pub mod config;
+pub mod contract;
 pub mod forward;
 pub mod limits;
 mod metrics;

@@ -70,6 +70,8 @@ struct Top {
     http: Option<Entry>,
     devices: Vec<Entry>,
     templates: Vec<Entry>,
+    /// Where named tables stand, by their dotted path.
+    named: BTreeMap<String, Span>,
     imports: Vec<Entry>,
 }
 
@@ -172,13 +174,13 @@ impl Reading<'_> {
                 if entry.key.as_str() == "from" {
                     top.imports.push(entry.clone());
                 } else {
-                    collect("devices", entry, &mut top.devices, &mut self.out);
+                    collect("devices", entry, &mut top.named, &mut top.devices, &mut self.out);
                 }
             }
         }
         if let Some(value) = section.take("templates") {
             for entry in value.table("templates by name", &mut self.out).unwrap_or_default() {
-                collect("templates", entry, &mut top.templates, &mut self.out);
+                collect("templates", entry, &mut top.named, &mut top.templates, &mut self.out);
             }
         }
         section.finish(&mut self.out);
@@ -294,24 +296,34 @@ fn same_asset(second: &SaidDevice, first: &SaidDevice) -> Diagnostic {
 fn single(value: &Value<'_>, slot: &mut Option<Entry>, out: &mut Found) {
     let entry = Entry { key: value.name.clone(), value: value.node.clone() };
     match slot {
-        Some(first) => out.push(twice(&value.key, &entry, first)),
+        Some(first) => out.push(twice(&value.key, &entry, &first.key.span)),
         None => *slot = Some(entry),
     }
 }
 
 /// Keeps a named table, unless another file has it too.
-fn collect(path: &str, entry: &Entry, known: &mut Vec<Entry>, out: &mut Found) {
-    match known.iter().find(|known| known.key.as_str() == entry.key.as_str()) {
-        Some(first) => out.push(twice(&format!("{path}.{}", entry.key.as_str()), entry, first)),
-        None => known.push(entry.clone()),
+fn collect(
+    path: &str,
+    entry: &Entry,
+    known: &mut BTreeMap<String, Span>,
+    list: &mut Vec<Entry>,
+    out: &mut Found,
+) {
+    let key = join(path, entry.key.as_str());
+    match known.get(&key) {
+        Some(first) => out.push(twice(&key, entry, first)),
+        None => {
+            known.insert(key, entry.key.span.clone());
+            list.push(entry.clone());
+        }
     }
 }
 
-fn twice(key: &str, second: &Entry, first: &Entry) -> Diagnostic {
+fn twice(key: &str, second: &Entry, first: &Span) -> Diagnostic {
     let mistake = Diagnostic::error("duplicate-table", format!("`[{key}]` is in two files"))
         .label("the second one")
         .help("put its keys into one file")
-        .also(first.key.span.clone(), "the first one");
+        .also(first.clone(), "the first one");
     placed(mistake, &second.key.span, key)
 }
 

@@ -14,6 +14,7 @@ pub mod contract;
 mod error;
 pub mod limits;
 pub mod memory;
+pub mod meter;
 mod partition;
 mod record;
 mod topic;

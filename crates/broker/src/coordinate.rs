@@ -1,0 +1,10 @@
+//! The coordinators, each keeping what Kafka's keeps: groups, offsets, producers, transactions.
+
+pub(crate) mod assign;
+pub(crate) mod group;
+pub(crate) mod groups;
+pub(crate) mod offset_record;
+pub(crate) mod offsets;
+pub(crate) mod producers;
+pub(crate) mod transaction_record;
+pub(crate) mod transactions;

@@ -1,0 +1,153 @@
+//! The offset coordinator: committed offsets of groups, in memory and in `__consumer_offsets`.
+
+use crate::coordinate::offset_record::OffsetRecord;
+use crate::coordinate::producers::{compacted, load};
+use crate::error::bus_error;
+use crate::record::encode;
+use crate::replica::Replica;
+use crate::topics::Topics;
+use crate::wait::all_ok;
+use millstream_bus::{BusError, CommittedOffset, TopicPartition};
+use millstream_model::Clock;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const TOPIC: &str = "__consumer_offsets";
+
+type GroupOffsets = BTreeMap<TopicPartition, Entry>;
+
+/// A committed offset, and where in the log it was written: the later one counts, whichever is applied first.
+#[derive(Debug)]
+struct Entry {
+    committed: CommittedOffset,
+    written_before: i64,
+}
+
+/// Committed offsets.
+#[derive(Debug)]
+pub(crate) struct Offsets {
+    replica: Arc<Replica>,
+    clock: Arc<dyn Clock>,
+    groups: Mutex<BTreeMap<String, GroupOffsets>>,
+}
+
+/// The offsets of one group as records.
+pub(crate) fn records_of(group: &str, offsets: &[(TopicPartition, CommittedOffset)]) -> Vec<OffsetRecord> {
+    let record = |(of, committed): &(TopicPartition, CommittedOffset)| OffsetRecord {
+        group: group.to_owned(),
+        of: of.clone(),
+        committed: Some(committed.clone()),
+    };
+    offsets.iter().map(record).collect()
+}
+
+impl Offsets {
+    /// Reads what was committed. Blocks.
+    pub(crate) fn open(topics: &Topics, clock: Arc<dyn Clock>) -> Result<Self, BusError> {
+        let replica = topics.internal(TOPIC, &compacted())?;
+        let mut groups = BTreeMap::new();
+        load(&replica, |record| {
+            if let Some(record) = OffsetRecord::decode(record) {
+                apply(&mut groups, record, 0);
+            }
+        })?;
+        Ok(Self { replica, clock, groups: Mutex::new(groups) })
+    }
+
+    /// Commits; durable when it returns. What the offsets point past is put on disk before.
+    pub(crate) async fn commit(&self, topics: &Topics, records: Vec<OffsetRecord>) -> Result<(), BusError> {
+        self.flush_inputs(topics, &records).await?;
+        let next_offset = self.append(&records)?;
+        self.replica.flushed(next_offset).await?;
+        self.apply(records, next_offset);
+        Ok(())
+    }
+
+    /// Puts everything before the offsets on disk. Partitions that are gone are passed over.
+    pub(crate) async fn flush_inputs(
+        &self,
+        topics: &Topics,
+        records: &[OffsetRecord],
+    ) -> Result<(), BusError> {
+        let inputs = records.iter().filter_map(|record| {
+            let offset = record.committed.as_ref()?.offset;
+            Some((topics.replica(&record.of).ok()?, offset))
+        });
+        all_ok(inputs.map(|(replica, offset)| async move { replica.flushed_input(offset).await })).await
+    }
+
+    /// Writes records of a decided transaction, not durable yet. Returns what to hand to [`Offsets::flushed`].
+    pub(crate) fn append(&self, records: &[OffsetRecord]) -> Result<i64, BusError> {
+        let now = self.clock.now();
+        let encoded = records.iter().map(|record| record.encode(now)).collect();
+        let bytes_max = self.replica.log().config().max_message_bytes;
+        let mut batches = encode(encoded, bytes_max, None)?;
+        let appended = self.replica.append(&mut batches, records.len()).map_err(bus_error)?;
+        Ok(appended.next_offset)
+    }
+
+    /// Resolves when what was appended is on disk.
+    pub(crate) async fn flushed(&self, next_offset: i64) -> Result<(), BusError> {
+        self.replica.flushed(next_offset).await
+    }
+
+    /// Shows offsets, which were written before `written_before`, to whoever asks.
+    pub(crate) fn apply(&self, records: Vec<OffsetRecord>, written_before: i64) {
+        let mut groups = self.groups.lock();
+        for record in records {
+            apply(&mut groups, record, written_before);
+        }
+    }
+
+    /// Where the next write goes.
+    pub(crate) fn next_offset(&self) -> i64 {
+        self.replica.range().latest
+    }
+
+    /// The committed offset of one partition.
+    pub(crate) fn committed(&self, group: &str, of: &TopicPartition) -> Option<CommittedOffset> {
+        self.groups.lock().get(group)?.get(of).map(|entry| entry.committed.clone())
+    }
+
+    /// Groups with offsets.
+    pub(crate) fn groups(&self) -> Vec<String> {
+        self.groups.lock().keys().cloned().collect()
+    }
+
+    /// Takes back what groups have committed for a topic that is deleted.
+    pub(crate) async fn forget_topic(&self, topic: &str) -> Result<(), BusError> {
+        let of_topic = |(group, offsets): (&String, &GroupOffsets)| {
+            let partitions = offsets.keys().filter(|of| *of.topic == *topic).cloned();
+            let record = |of| OffsetRecord { group: group.clone(), of, committed: None };
+            partitions.map(record).collect::<Vec<_>>()
+        };
+        let records: Vec<_> = self.groups.lock().iter().flat_map(of_topic).collect();
+        if records.is_empty() {
+            return Ok(());
+        }
+        let next_offset = self.append(&records)?;
+        self.replica.flushed(next_offset).await?;
+        self.apply(records, next_offset);
+        Ok(())
+    }
+}
+
+fn apply(groups: &mut BTreeMap<String, GroupOffsets>, record: OffsetRecord, written_before: i64) {
+    match record.committed {
+        Some(committed) => {
+            let offsets = groups.entry(record.group).or_default();
+            if offsets.get(&record.of).is_none_or(|last| last.written_before <= written_before) {
+                offsets.insert(record.of, Entry { committed, written_before });
+            }
+        }
+        None => {
+            if let Some(offsets) = groups.get_mut(&record.group) {
+                offsets.remove(&record.of);
+                if offsets.is_empty() {
+                    groups.remove(&record.group);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Records of `__transaction_state`: one per transactional id, the newest counts.
+//!
+//! Key: version i16 (0) and the id, as Kafka has it. Value: JSON, because it carries what Kafka keeps elsewhere: the offsets
+//! committed with the transaction, and the partitions that an open transaction may have touched.
+
+use crate::coordinate::offset_record::{OffsetRecord, put_string, take_string};
+use bytes::{BufMut, BytesMut};
+use millstream_bus::{CommittedOffset, Record, TopicPartition};
+use millstream_model::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What is decided about a producer's last transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Decision {
+    /// Nothing: what is found in `registered` without a marker was aborted.
+    Ongoing,
+    /// The transaction of `epoch` is committed, in `touched` and with `offsets`; later ones are not.
+    Commit,
+}
+
+/// The state of one transactional id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TransactionRecord {
+    pub(crate) id: String,
+    pub(crate) producer_id: i64,
+    /// The epoch of the transaction that was decided, or of the one that may be open.
+    pub(crate) epoch: i16,
+    /// Producer id and epoch of whatever follows a decided transaction.
+    pub(crate) next: (i64, i16),
+    pub(crate) decision: Decision,
+    /// Partitions of the decided transaction.
+    pub(crate) touched: Vec<TopicPartition>,
+    /// Partitions that an open transaction may have touched.
+    pub(crate) registered: Vec<TopicPartition>,
+    /// Offsets of the decided transaction.
+    pub(crate) offsets: Vec<OffsetRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Value {
+    version: u32,
+    producer_id: i64,
+    epoch: i16,
+    next: (i64, i16),
+    decision: Decision,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    touched: Vec<(String, i32)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    registered: Vec<(String, i32)>,
+    /// Group, topic, partition, offset, metadata.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    offsets: Vec<(String, String, i32, i64, String)>,
+}
+
+const KEY_VERSION: i16 = 0;
+const VALUE_VERSION: u32 = 1;
+
+fn names(of: &[TopicPartition]) -> Vec<(String, i32)> {
+    of.iter().map(|of| (of.topic.to_string(), of.partition)).collect()
+}
+
+fn partitions(of: Vec<(String, i32)>) -> Vec<TopicPartition> {
+    of.into_iter().map(|(topic, partition)| TopicPartition::new(topic, partition)).collect()
+}
+
+impl TransactionRecord {
+    pub(crate) fn encode(&self, now: Timestamp) -> Record {
+        let mut key = BytesMut::new();
+        key.put_i16(KEY_VERSION);
+        put_string(&mut key, &self.id);
+        let offset = |record: &OffsetRecord| {
+            let committed = record.committed.clone().unwrap_or_default();
+            let topic = record.of.topic.to_string();
+            (record.group.clone(), topic, record.of.partition, committed.offset, committed.metadata)
+        };
+        let value = Value {
+            version: VALUE_VERSION,
+            producer_id: self.producer_id,
+            epoch: self.epoch,
+            next: self.next,
+            decision: self.decision,
+            touched: names(&self.touched),
+            registered: names(&self.registered),
+            offsets: self.offsets.iter().map(offset).collect(),
+        };
+        // Strings and numbers always make JSON.
+        let value = serde_json::to_vec(&value).unwrap_or_default();
+        Record::new(Some(key.freeze()), Some(value.into()), now)
+    }
+
+    /// `None` where the record is another kind, or damaged, or a tombstone.
+    pub(crate) fn decode(record: &Record) -> Option<Self> {
+        let mut key = record.key.clone()?;
+        if bytes::Buf::try_get_i16(&mut key).ok()? != KEY_VERSION {
+            return None;
+        }
+        let id = take_string(&mut key)?;
+        let value: Value = serde_json::from_slice(record.value.as_ref()?).ok()?;
+        let offset = |(group, topic, partition, offset, metadata)| OffsetRecord {
+            group,
+            of: TopicPartition::new(String::as_str(&topic), partition),
+            committed: Some(CommittedOffset { offset, metadata }),
+        };
+        Some(Self {
+            id,
+            producer_id: value.producer_id,
+            epoch: value.epoch,
+            next: value.next,
+            decision: value.decision,
+            touched: partitions(value.touched),
+            registered: partitions(value.registered),
+            offsets: value.offsets.into_iter().map(offset).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        let record = TransactionRecord {
+            id: "query-1 ü".to_owned(),
+            producer_id: 7,
+            epoch: 3,
+            next: (7, 4),
+            decision: Decision::Commit,
+            touched: vec![TopicPartition::new("out", 1)],
+            registered: vec![TopicPartition::new("out", 1), TopicPartition::new("changelog", 0)],
+            offsets: vec![OffsetRecord {
+                group: "g".to_owned(),
+                of: TopicPartition::new("in", 2),
+                committed: Some(CommittedOffset { offset: 99, metadata: "{\"a\":1}".to_owned() }),
+            }],
+        };
+        assert_eq!(TransactionRecord::decode(&record.encode(Timestamp(1))), Some(record.clone()));
+        let tombstone = Record { value: None, ..record.encode(Timestamp(1)) };
+        assert_eq!(TransactionRecord::decode(&tombstone), None);
+    }
+}

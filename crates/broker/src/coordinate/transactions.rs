@@ -1,0 +1,367 @@
+//! The transaction coordinator: which transactional ids there are, and how their transactions end.
+//!
+//! What is on disk, in this order, for a transaction:
+//!
+//! 1. before its first record in a partition: `Ongoing` with that partition among the `registered` ones (once per producer and
+//!    partition, not once per transaction);
+//! 2. its records, and whatever its input offsets point past: one wait for all of them;
+//! 3. `Commit`, with the partitions, the offsets, and the epoch of the next transaction: this record decides;
+//! 4. its markers and its offsets in `__consumer_offsets`: written at once, durable before the next record of this id.
+//!
+//! So a crash finds either no decision, and aborts whatever the registered partitions hold of the epoch that may have been open;
+//! or a decision, and writes markers and offsets again, which changes nothing where they are there already. Every committed
+//! transaction has an epoch of its own (KIP-890), an aborted one shares it with the next, which begins only after
+//! the abort markers are on disk.
+
+mod end;
+mod recover;
+
+use crate::coordinate::offset_record::OffsetRecord;
+use crate::coordinate::offsets::Offsets;
+use crate::coordinate::producers::ProducerIds;
+use crate::coordinate::transaction_record::{Decision, TransactionRecord};
+use crate::error::{bus_error, unavailable};
+use crate::limits;
+use crate::record::{Stamp, encode, sequence_after};
+use crate::replica::{Replica, TransactionKey};
+use crate::topics::{Topics, is_internal};
+use end::Ended;
+use millstream_bus::{BusError, Record, TopicPartition, check};
+use millstream_log::batch::ControlKind;
+use millstream_model::Clock;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
+
+/// One transactional id, taken by whoever works on it.
+pub(crate) type Slot = Arc<tokio::sync::Mutex<Producer>>;
+
+/// The coordinator.
+#[derive(Debug)]
+pub(crate) struct Transactions {
+    topics: Arc<Topics>,
+    offsets: Arc<Offsets>,
+    producer_ids: ProducerIds,
+    replica: Arc<Replica>,
+    clock: Arc<dyn Clock>,
+    timeout: Duration,
+    producers: Mutex<BTreeMap<String, Slot>>,
+    /// Which id last committed an offset in a transaction. Others wait until that one needs no repeating.
+    committers: Mutex<BTreeMap<(String, TopicPartition), String>>,
+}
+
+/// The state of one transactional id.
+#[derive(Debug)]
+pub(crate) struct Producer {
+    id: String,
+    /// Of the transaction that is open, or of the next.
+    key: TransactionKey,
+    /// Grows with every producer that opens the id; older ones are fenced.
+    incarnation: u64,
+    registered: BTreeSet<TopicPartition>,
+    open: Option<Open>,
+    opened: u64,
+    /// The newest record on disk is a decision: after a crash its transaction's markers and offsets are written again.
+    decision_on_disk: bool,
+    /// Transactions that have ended and whose markers may not all be on disk, oldest first.
+    unsettled: Vec<Ended>,
+}
+
+/// An open transaction.
+#[derive(Debug)]
+struct Open {
+    number: u64,
+    began: Instant,
+    touched: BTreeMap<TopicPartition, Touched>,
+    offsets: Vec<OffsetRecord>,
+    /// Something could not be added: it can only be aborted.
+    failed: Option<BusError>,
+}
+
+/// A partition that an open transaction has written to.
+#[derive(Debug)]
+struct Touched {
+    replica: Arc<Replica>,
+    next_offset: i64,
+    sequence: i32,
+}
+
+impl Producer {
+    fn new(id: &str, key: TransactionKey) -> Self {
+        Self {
+            id: id.to_owned(),
+            key,
+            incarnation: 0,
+            registered: BTreeSet::new(),
+            open: None,
+            opened: 0,
+            decision_on_disk: false,
+            unsettled: Vec::new(),
+        }
+    }
+
+    fn check_incarnation(&self, incarnation: u64) -> Result<(), BusError> {
+        if self.incarnation == incarnation { Ok(()) } else { Err(BusError::Fenced(self.id.clone())) }
+    }
+
+    /// The open transaction, if it is still the one that the caller has.
+    fn open(&mut self, incarnation: u64, number: u64) -> Result<&mut Open, BusError> {
+        self.check_incarnation(incarnation)?;
+        let timed_out =
+            || unavailable(format!("the transaction of `{}` took too long and was aborted", self.id));
+        match &mut self.open {
+            Some(open) if open.number == number => Ok(open),
+            _ => Err(timed_out()),
+        }
+    }
+
+    /// What is known on disk while nothing is decided.
+    fn ongoing(&self) -> TransactionRecord {
+        TransactionRecord {
+            id: self.id.clone(),
+            producer_id: self.key.0,
+            epoch: self.key.1,
+            next: self.key,
+            decision: Decision::Ongoing,
+            touched: Vec::new(),
+            registered: self.registered.iter().cloned().collect(),
+            offsets: Vec::new(),
+        }
+    }
+
+    fn has_unsettled_abort(&self) -> bool {
+        self.unsettled.iter().any(|ended| ended.kind == ControlKind::Abort)
+    }
+}
+
+impl Transactions {
+    fn slot(&self, id: &str) -> Option<Slot> {
+        self.producers.lock().get(id).cloned()
+    }
+
+    fn slots(&self) -> Vec<Slot> {
+        self.producers.lock().values().cloned().collect()
+    }
+
+    /// Writes the state of an id; durable when it returns.
+    async fn write(&self, record: &TransactionRecord) -> Result<(), BusError> {
+        let next_offset = self.append(record)?;
+        self.replica.flushed(next_offset).await
+    }
+
+    fn append(&self, record: &TransactionRecord) -> Result<i64, BusError> {
+        let mut batch = encode(vec![record.encode(self.clock.now())], usize::MAX, None)?;
+        Ok(self.replica.append(&mut batch, 1).map_err(bus_error)?.next_offset)
+    }
+
+    /// The key of what comes after `key`.
+    async fn after(&self, key: TransactionKey) -> Result<TransactionKey, BusError> {
+        if key.1 < limits::PRODUCER_EPOCH_MAX {
+            Ok((key.0, key.1 + 1))
+        } else {
+            Ok((self.producer_ids.next().await?, 0))
+        }
+    }
+
+    /// Opens `id`: fences who had it, aborts what that one left open, finishes what it had decided. Returns the slot and the
+    /// incarnation that holds it now.
+    pub(crate) async fn take_over(&self, id: &str) -> Result<(Slot, u64), BusError> {
+        let slot = match self.slot(id) {
+            Some(slot) => slot,
+            None => self.add(id).await?,
+        };
+        let mut producer = Arc::clone(&slot).lock_owned().await;
+        // From here on the older one is fenced, even where the rest fails and is tried again.
+        producer.incarnation += 1;
+        self.abort_open(&mut producer);
+        self.settle(&mut producer).await?;
+        producer.key = self.after(producer.key).await?;
+        let registered = std::mem::take(&mut producer.registered);
+        if let Err(error) = self.write(&producer.ongoing()).await {
+            producer.registered = registered;
+            return Err(error);
+        }
+        producer.decision_on_disk = false;
+        let incarnation = producer.incarnation;
+        drop(producer);
+        Ok((slot, incarnation))
+    }
+
+    async fn add(&self, id: &str) -> Result<Slot, BusError> {
+        let key = (self.producer_ids.next().await?, 0);
+        let mut producers = self.producers.lock();
+        if producers.len() >= limits::TRANSACTIONAL_IDS && !producers.contains_key(id) {
+            let message = format!("there are {} transactional ids already", limits::TRANSACTIONAL_IDS);
+            return Err(BusError::Invalid(message));
+        }
+        let slot = || Arc::new(tokio::sync::Mutex::new(Producer::new(id, key)));
+        Ok(Arc::clone(producers.entry(id.to_owned()).or_insert_with(slot)))
+    }
+
+    /// Begins a transaction and returns its number. One that was left open is aborted.
+    pub(crate) async fn begin(&self, slot: &Slot, incarnation: u64) -> Result<u64, BusError> {
+        let mut producer = Arc::clone(slot).lock_owned().await;
+        producer.check_incarnation(incarnation)?;
+        self.abort_open(&mut producer);
+        if producer.has_unsettled_abort() {
+            self.settle(&mut producer).await?;
+        }
+        producer.opened += 1;
+        let number = producer.opened;
+        producer.open = Some(Open {
+            number,
+            began: Instant::now(),
+            touched: BTreeMap::new(),
+            offsets: Vec::new(),
+            failed: None,
+        });
+        Ok(number)
+    }
+
+    /// Adds records to the open transaction. After a failure it can only be aborted.
+    pub(crate) async fn add_records(
+        &self,
+        (slot, incarnation, number): (&Slot, u64, u64),
+        to: &TopicPartition,
+        records: Vec<Record>,
+    ) -> Result<(), BusError> {
+        let mut producer = Arc::clone(slot).lock_owned().await;
+        producer.open(incarnation, number)?;
+        let added = self.add_to_open(&mut producer, to, records).await;
+        if let (Err(error), Some(open)) = (&added, &mut producer.open) {
+            open.failed = Some(error.clone());
+        }
+        added
+    }
+
+    async fn add_to_open(
+        &self,
+        producer: &mut OwnedMutexGuard<Producer>,
+        to: &TopicPartition,
+        records: Vec<Record>,
+    ) -> Result<(), BusError> {
+        check::batch(to, &records)?;
+        if is_internal(&to.topic) {
+            return Err(BusError::Invalid(format!("topic `{}` is the broker's own", to.topic)));
+        }
+        let replica = self.topics.replica(to)?;
+        if !producer.registered.contains(to) {
+            self.register(producer, to).await?;
+        }
+        let key = producer.key;
+        let Some(open) = &mut producer.open else { return Err(unavailable("the transaction has ended")) };
+        let sequence = open.touched.get(to).map_or(0, |touched| touched.sequence);
+        let stamp = Stamp { producer_id: key.0, epoch: key.1, sequence };
+        let count = records.len();
+        let mut batches = encode(records, replica.log().config().max_message_bytes, Some(stamp))?;
+        let appended = replica.append_open(&mut batches, count, key).map_err(bus_error)?;
+        let sequence = sequence_after(sequence, count);
+        let touched = Touched { replica, next_offset: appended.next_offset, sequence };
+        open.touched.insert(to.clone(), touched);
+        Ok(())
+    }
+
+    /// Notes on disk that the producer may write to a partition.
+    async fn register(&self, producer: &mut Producer, to: &TopicPartition) -> Result<(), BusError> {
+        // The note takes the place of the last decision, which must not be needed any more.
+        self.settle(producer).await?;
+        let mut record = producer.ongoing();
+        record.registered.push(to.clone());
+        self.write(&record).await?;
+        producer.decision_on_disk = false;
+        producer.registered.insert(to.clone());
+        Ok(())
+    }
+
+    /// Adds input offsets to the open transaction.
+    pub(crate) async fn add_offsets(
+        &self,
+        (slot, incarnation, number): (&Slot, u64, u64),
+        records: Vec<OffsetRecord>,
+    ) -> Result<(), BusError> {
+        let id = slot.lock().await.id.clone();
+        self.complete_committers(&records, Some(&id)).await?;
+        slot.lock().await.open(incarnation, number)?.offsets.extend(records);
+        Ok(())
+    }
+
+    /// Aborts the open transaction of a handle.
+    pub(crate) async fn abort(&self, (slot, incarnation, number): (&Slot, u64, u64)) -> Result<(), BusError> {
+        let mut producer = Arc::clone(slot).lock_owned().await;
+        producer.open(incarnation, number)?;
+        self.abort_open(&mut producer);
+        Ok(())
+    }
+
+    /// Aborts at once where nobody holds the slot; otherwise the next transaction of the id does, or its time-out.
+    pub(crate) fn abort_now(&self, (slot, incarnation, number): (&Slot, u64, u64)) {
+        if let Ok(mut producer) = Arc::clone(slot).try_lock_owned()
+            && producer.open(incarnation, number).is_ok()
+        {
+            self.abort_open(&mut producer);
+        }
+    }
+
+    /// Makes sure that what other ids have committed for these groups' partitions needs no repeating after a crash, before somebody
+    /// else commits there.
+    pub(crate) async fn complete_committers(
+        &self,
+        records: &[OffsetRecord],
+        except: Option<&str>,
+    ) -> Result<(), BusError> {
+        let ids: BTreeSet<String> = {
+            let committers = self.committers.lock();
+            let of = |record: &OffsetRecord| committers.get(&(record.group.clone(), record.of.clone()));
+            records.iter().filter_map(of).filter(|id| Some(id.as_str()) != except).cloned().collect()
+        };
+        for id in ids {
+            if let Some(slot) = self.slot(&id) {
+                self.complete(&mut *slot.lock().await).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles everything, and notes that nothing is to be repeated.
+    async fn complete(&self, producer: &mut Producer) -> Result<(), BusError> {
+        self.settle(producer).await?;
+        if producer.decision_on_disk {
+            self.write(&producer.ongoing()).await?;
+            producer.decision_on_disk = false;
+        }
+        Ok(())
+    }
+
+    /// Completes every id: at shutdown, and before a topic is deleted.
+    pub(crate) async fn complete_all(&self) -> Result<(), BusError> {
+        for slot in self.slots() {
+            self.complete(&mut *slot.lock().await).await?;
+        }
+        Ok(())
+    }
+
+    /// Settles what has ended a while ago, and aborts what has been open for too long.
+    pub(crate) async fn sweep(&self) {
+        let now = Instant::now();
+        for slot in self.slots() {
+            // Whoever holds it takes care of it.
+            let Ok(mut producer) = slot.try_lock_owned() else { continue };
+            let timeout = self.timeout;
+            if producer.open.as_ref().is_some_and(|open| open.began + timeout <= now) {
+                tracing::warn!(id = producer.id, ?timeout, "a transaction took too long and is aborted");
+                self.abort_open(&mut producer);
+            }
+            let due =
+                |ended: &Ended| ended.kind == ControlKind::Abort || ended.at + limits::SETTLE_AFTER <= now;
+            let unnoted = producer.unsettled.is_empty() && producer.decision_on_disk;
+            if (unnoted || producer.unsettled.first().is_some_and(due))
+                && let Err(error) = self.complete(&mut producer).await
+            {
+                tracing::warn!(id = producer.id, %error, "an ended transaction is not settled yet");
+            }
+        }
+    }
+}

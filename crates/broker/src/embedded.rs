@@ -1,0 +1,182 @@
+//! The embedded engine: the coordinators over one log, and the tasks that keep them going.
+
+use crate::coordinate::group::MemberId;
+use crate::coordinate::groups::Groups;
+use crate::coordinate::offset_record::OffsetRecord;
+use crate::coordinate::offsets::Offsets;
+use crate::coordinate::transactions::Transactions;
+use crate::error::{bus_error, unavailable};
+use crate::limits;
+use crate::topics::Topics;
+use millstream_bus::BusError;
+use millstream_bus::meter::TopicMeters;
+use millstream_log::Log;
+use millstream_model::Clock;
+use millstream_model::metric::{Collect, Page};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::task::AbortHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+
+/// Settings of the embedded engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmbeddedConfig {
+    /// A member of a group that was not heard of for so long loses its partitions (`session.timeout.ms`).
+    pub session_timeout: Duration,
+    /// How long members have to join again when the group changes (`max.poll.interval.ms`).
+    pub rebalance_timeout: Duration,
+    /// A transaction that is open for longer is aborted (`transaction.timeout.ms`).
+    pub transaction_timeout: Duration,
+}
+
+impl Default for EmbeddedConfig {
+    fn default() -> Self {
+        Self {
+            session_timeout: Duration::from_secs(45),
+            rebalance_timeout: Duration::from_mins(1),
+            transaction_timeout: Duration::from_mins(1),
+        }
+    }
+}
+
+/// What readers, members and producers share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) topics: Arc<Topics>,
+    pub(crate) offsets: Arc<Offsets>,
+    pub(crate) groups: Groups,
+    pub(crate) transactions: Transactions,
+    pub(crate) config: EmbeddedConfig,
+    clock: Arc<dyn Clock>,
+    members: AtomicU64,
+}
+
+impl Inner {
+    /// An id that no member had before, not even in an earlier process.
+    pub(crate) fn member_id(&self) -> MemberId {
+        let number = self.members.fetch_add(1, Ordering::Relaxed);
+        format!("millstream-{}-{number}", self.clock.now().as_millis()).into()
+    }
+
+    /// Commits offsets outside any transaction.
+    pub(crate) async fn commit(&self, records: Vec<OffsetRecord>) -> Result<(), BusError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.transactions.complete_committers(&records, None).await?;
+        self.offsets.commit(&self.topics, records).await
+    }
+
+    /// Deletes a topic, and what groups have committed for it.
+    pub(crate) async fn delete_topic(self: &Arc<Self>, topic: &str) -> Result<(), BusError> {
+        self.transactions.complete_all().await?;
+        let (inner, name) = (Arc::clone(self), topic.to_owned());
+        blocking(move || inner.topics.delete(&name)).await?;
+        self.offsets.forget_topic(topic).await
+    }
+}
+
+/// Runs what waits for the disk where it holds up no task.
+pub(crate) async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, BusError> + Send + 'static,
+) -> Result<T, BusError> {
+    let called = tokio::task::spawn_blocking(call).await;
+    called.unwrap_or_else(|_| Err(unavailable("given up at shutdown")))
+}
+
+/// `Bus` over the embedded log.
+#[derive(Debug)]
+pub struct Embedded {
+    pub(crate) inner: Arc<Inner>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Embedded {
+    /// Opens the engine over `log` inside a tokio runtime: reads the coordinators' topics, finishes the transactions that were
+    /// decided before the last process ended and aborts the others.
+    pub async fn open(
+        log: Arc<Log>,
+        config: EmbeddedConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, BusError> {
+        let inner = blocking(move || {
+            let topics = Arc::new(Topics::new(log));
+            let offsets = Arc::new(Offsets::open(&topics, Arc::clone(&clock))?);
+            let timeout = config.transaction_timeout;
+            let transactions = Transactions::open(&topics, &offsets, Arc::clone(&clock), timeout)?;
+            let (groups, members) = (Groups::default(), AtomicU64::new(0));
+            Ok(Arc::new(Inner { topics, offsets, groups, transactions, config, clock, members }))
+        })
+        .await?;
+        inner.transactions.recover().await;
+        let tasks = vec![
+            tokio::spawn(maintain(Arc::clone(inner.topics.log()))).abort_handle(),
+            tokio::spawn(sweep(Arc::clone(&inner))).abort_handle(),
+            tokio::spawn(expire(Arc::clone(&inner))).abort_handle(),
+        ];
+        Ok(Arc::new(Self { inner, tasks }))
+    }
+
+    /// What was appended, per topic.
+    pub fn meters(&self) -> &TopicMeters {
+        &self.inner.topics.meters
+    }
+
+    /// Puts everything on disk and notes it, so that the next start has nothing to recover. Stop using the engine before.
+    pub async fn close(&self) -> Result<(), BusError> {
+        let completed = self.inner.transactions.complete_all().await;
+        let log = Arc::clone(self.inner.topics.log());
+        let closed = blocking(move || log.close().map_err(bus_error)).await;
+        completed.and(closed)
+    }
+}
+
+impl Collect for Embedded {
+    fn collect(&self, page: &mut Page) {
+        self.meters().collect(page);
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Retention, compaction and recovery of partitions, for ever.
+async fn maintain(log: Arc<Log>) {
+    let mut ticks = interval(millstream_log::limits::MAINTENANCE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let log = Arc::clone(&log);
+        if tokio::task::spawn_blocking(move || log.maintain()).await.is_err() {
+            tracing::error!("maintenance of the log failed; it goes on with the next round");
+        }
+    }
+}
+
+/// Settles and times out transactions, for ever.
+async fn sweep(inner: Arc<Inner>) {
+    let mut ticks = interval(limits::SWEEP_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        inner.transactions.sweep().await;
+    }
+}
+
+/// Expires members of groups, for ever.
+async fn expire(inner: Arc<Inner>) {
+    loop {
+        let changed = inner.groups.changed.notified();
+        match inner.groups.expire() {
+            Some(deadline) => tokio::select! {
+                () = changed => {}
+                () = sleep_until(deadline) => {}
+            },
+            None => changed.await,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Every limit of the broker, with its unit and reason.
+
+use std::time::Duration;
+
+/// Bytes of one read from the log; a poll makes several where it may return more.
+pub const READ_BYTES: usize = 1 << 20;
+/// Bytes read at a time to find out how a transaction ended.
+pub const LOOKAHEAD_BYTES: usize = 1 << 20;
+/// Records behind the end from which a read is likely to wait for the disk, and runs on a blocking thread.
+pub const COLD_RECORDS: i64 = 50_000;
+/// Aborted transactions remembered per partition; older ones are looked up in the log again.
+pub const ABORTED_TRANSACTIONS: usize = 4_096;
+/// The longest wait of one poll; a longer one is cut, so that it stays a point in time.
+pub const WAIT_MAX: Duration = Duration::from_hours(24);
+/// Members of one group.
+pub const GROUP_MEMBERS: usize = 1_024;
+/// Groups in all.
+pub const GROUPS: usize = 65_536;
+/// Transactional ids in all.
+pub const TRANSACTIONAL_IDS: usize = 65_536;
+/// Producer ids made durable at once, so that handing out one costs no write.
+pub const PRODUCER_ID_BLOCK: i64 = 1_000;
+/// Epochs of one producer id; after the last one the producer gets a new id. A few are kept for fencing.
+pub const PRODUCER_EPOCH_MAX: i16 = i16::MAX - 8;
+/// How often ended transactions are settled and open ones looked at for their age.
+pub const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// A committed transaction is settled in the background after this long, where no later one did it.
+pub const SETTLE_AFTER: Duration = Duration::from_secs(1);
+/// When an operation that the disk refused is worth another try.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// `segment.bytes` of internal topics: small, so that compaction keeps them short.
+pub const INTERNAL_SEGMENT_BYTES: u64 = 8 << 20;

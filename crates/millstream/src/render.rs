@@ -2,10 +2,11 @@
 
 use crate::failure::Words;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
-use millstream_model::{Diagnostic, Severity};
+use millstream_model::{Diagnostic, Severity, Span};
 use millstream_plant::Sources;
 use serde::Serialize;
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// What the diagnostics are about.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +87,19 @@ impl<'a> Diagnostics<'a> {
                 let annotation = AnnotationKind::Primary.span(range.start.min(end)..end);
                 let label = Some(&*diagnostic.label).filter(|label| !label.is_empty());
                 let snippet = Snippet::source(source).path(file.map(Cow::Borrowed));
-                group = group.element(snippet.annotation(annotation.label(label.map(Cow::Borrowed))));
+                let mut snippet = snippet.annotation(annotation.label(label.map(Cow::Borrowed)));
+                let same = diagnostic.span.as_ref().map(|span| &span.file);
+                let (here, elsewhere): (Vec<_>, Vec<_>) =
+                    diagnostic.also.iter().partition(|(span, _)| Some(&span.file) == same);
+                for (span, words) in here {
+                    let end = span.range.end.min(source.len());
+                    let context = AnnotationKind::Context.span(span.range.start.min(end)..end);
+                    snippet = snippet.annotation(context.label(&**words));
+                }
+                group = group.element(snippet);
+                for (span, words) in elsewhere {
+                    group = self.elsewhere(group, span, words);
+                }
             }
             (_, _, Some(file)) => group = group.element(Origin::path(file)),
             _ => {}
@@ -95,6 +108,20 @@ impl<'a> Diagnostics<'a> {
             group = group.element(Level::HELP.message(&**help));
         }
         group
+    }
+
+    /// Another place that explains a diagnostic, in another file.
+    fn elsewhere<'b>(&'b self, group: Group<'b>, span: &'b Span, words: &'b str) -> Group<'b> {
+        let file = span.file.as_deref();
+        let source = match self.texts {
+            Texts::Plant(sources) => file.and_then(|file| sources.text(file)),
+            Texts::One { .. } => None,
+        };
+        let Some(source) = source else { return group };
+        let end = span.range.end.min(source.len());
+        let context = AnnotationKind::Context.span(span.range.start.min(end)..end);
+        let snippet = Snippet::source(source).path(file.map(Cow::Borrowed));
+        group.element(snippet.annotation(context.label(words)))
     }
 
     fn file<'b>(&'b self, diagnostic: &'b Diagnostic) -> Option<&'b str>
@@ -132,7 +159,7 @@ pub(crate) fn words(words: &Words, colors: bool) -> String {
     let (red, cyan, off) = if colors { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
     let mut text = format!("{red}error{off}: {}", words.message);
     if let Some(help) = &words.help {
-        text.push_str(&format!("\n  {cyan}help{off}: {help}"));
+        let _ = write!(text, "\n  {cyan}help{off}: {help}");
     }
     text
 }

@@ -180,6 +180,8 @@ impl Sender {
                         }
                         *self.shared.trouble.lock() = Some(message);
                         if self.shared.queue.lock().closed {
+                            tracing::error!(%topic, count = left.len(), "records are lost: the log was away until the end");
+                            self.shared.metrics.dropped.add(left.len() as u64);
                             break;
                         }
                         sleep(back_off.pause().max(at_least.min(APPEND_BACK_OFF_MAX))).await;

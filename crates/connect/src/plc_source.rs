@@ -142,9 +142,15 @@ impl PlcSource {
         let asset = groups.first().map(|group| group.asset.clone());
         let with_outbox = |group: SourceGroup| {
             let outbox = self.outbox(&group.topic);
-            (Mutex::new(GroupState::new(&group)), outbox)
+            let state = GroupState::new(&group);
+            // What the group before it had not told yet is told by the new one.
+            let before = old.iter().flat_map(|old| &old.groups).map(|(state, _)| state.lock());
+            for before in before.filter(|before| before.is_same_group(&group)) {
+                state.missed().add(before.missed().take());
+            }
+            (Mutex::new(state), outbox)
         };
-        let (records, states) = match old {
+        let (records, states) = match &old {
             // Records of the old one may still be under way and count.
             Some(old) => (old.records.clone(), old.states.clone()),
             None => (

@@ -269,6 +269,7 @@ async fn a_write_that_the_device_rejects_is_no_success() {
     let results = process.audit("result").await;
     assert_eq!(results[0]["result"], "failed");
     assert!(results[0]["message"].as_str().unwrap().contains("illegal data address"), "{results:?}");
+    assert_eq!(process.refused().await, vec![(0, "rejected".to_owned())]);
     assert!(process.written().is_empty());
     process.stop().await;
 }

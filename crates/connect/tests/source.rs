@@ -372,6 +372,18 @@ async fn a_thousand_devices_share_appends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replaced_device_tells_what_the_one_before_had_missed() {
+    let mode = Mode::OnChange { max_interval: None };
+    let plant = plant(SourceGroup { mode, ..group(&["a"]) });
+    plant.scan(1, vec![int(1)], 0).await;
+    plant.scan(2, vec![int(1)], 3).await;
+    plant.source.set_device(&"press1".into(), vec![group(&["a", "b"])]);
+    plant.scan(3, vec![int(1), int(2)], 1).await;
+    let records = plant.records().await;
+    assert_eq!(records.iter().map(missed).collect::<Vec<_>>(), vec![0, 4]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_removed_device_leaves_no_state_behind() {
     let plant = plant(group(&["a"]));
     plant.source.remove_device("press1");

@@ -8,6 +8,9 @@ use millstream_format::json::ObjectWriter;
 use millstream_model::{Timestamp, Value};
 use std::sync::Arc;
 
+/// The reason of what the guard allowed and the device refused.
+const REJECTED: &str = "rejected";
+
 /// What was asked for and not written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
@@ -17,7 +20,7 @@ pub struct Refusal {
     pub device: Arc<str>,
     /// The tag, where it is known.
     pub tag: Option<Arc<str>>,
-    /// A stable code: those of [`Verdict::Refused`], and `malformed`, `tombstone`, `no-device`.
+    /// A stable code: those of [`Verdict::Refused`], and `malformed`, `tombstone`, `no-device`, `rejected`.
     pub reason: &'static str,
     /// In words.
     pub message: String,
@@ -34,13 +37,15 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The refusal in a report, where it is one.
+    /// The refusal in a report, where it is one: the guard's, or the device's own.
     pub(super) fn of_report(device: &Arc<str>, report: &WriteReport) -> Option<Self> {
-        let Verdict::Refused { code, message } = &report.verdict else { return None };
-        Some(Self {
-            old: report.old.clone(),
-            ..Self::of_request(device, &report.request, code, message.clone())
-        })
+        let (reason, message) = match &report.verdict {
+            Verdict::Refused { code, message } => (*code, message),
+            Verdict::Failed { message } => (REJECTED, message),
+            Verdict::Written { .. } | Verdict::Mismatch { .. } | Verdict::Unknown { .. } => return None,
+        };
+        let refusal = Self::of_request(device, &report.request, reason, message.clone());
+        Some(Self { old: report.old.clone(), ..refusal })
     }
 
     /// A request that is refused before it reaches the guard.

@@ -22,7 +22,7 @@ impl Missed {
         self.0.fetch_add(scans, Ordering::Relaxed);
     }
 
-    fn take(&self) -> u64 {
+    pub(super) fn take(&self) -> u64 {
         self.0.swap(0, Ordering::Relaxed)
     }
 }
@@ -37,6 +37,8 @@ enum Encoder {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct GroupState {
+    name: Arc<str>,
+    topic: Arc<str>,
     encoder: Encoder,
     tags: Vec<(Scaling, f64)>,
     mode: Mode,
@@ -67,6 +69,8 @@ impl GroupState {
             }
         };
         Self {
+            name: group.group.clone(),
+            topic: group.topic.clone(),
             encoder,
             tags: group.tags.iter().map(|tag| (Scaling::of(tag), tag.deadband)).collect(),
             mode: group.mode,
@@ -75,6 +79,10 @@ impl GroupState {
             missed: Arc::default(),
             len_hint: 64,
         }
+    }
+
+    pub(super) fn is_same_group(&self, group: &SourceGroup) -> bool {
+        self.name == group.group && self.topic == group.topic
     }
 
     pub(super) fn missed(&self) -> &Arc<Missed> {

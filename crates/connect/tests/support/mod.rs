@@ -76,7 +76,7 @@ pub async fn eventually<T>(ask: impl AsyncFn() -> Option<T>) -> T {
             if let Some(answer) = ask().await {
                 return answer;
             }
-            sleep(Duration::from_millis(5)).await;
+            sleep(Duration::from_millis(20)).await;
         }
     };
     timeout(Duration::from_mins(10), wait).await.expect("in time")

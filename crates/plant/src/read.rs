@@ -310,13 +310,12 @@ fn collect(
     out: &mut Found,
 ) {
     let key = join(path, entry.key.as_str());
-    match known.get(&key) {
-        Some(first) => out.push(twice(&key, entry, first)),
-        None => {
-            known.insert(key, entry.key.span.clone());
-            list.push(entry.clone());
-        }
+    if let Some(first) = known.get(&key) {
+        out.push(twice(&key, entry, first));
+        return;
     }
+    known.insert(key, entry.key.span.clone());
+    list.push(entry.clone());
 }
 
 fn twice(key: &str, second: &Entry, first: &Span) -> Diagnostic {

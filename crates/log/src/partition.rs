@@ -215,6 +215,11 @@ impl Partition {
         self.appended.subscribe()
     }
 
+    /// Whether a record that was appended was lost with a failing disk since.
+    pub fn is_lost(&self, offset: i64) -> bool {
+        self.state.lock().lost.iter().any(|lost| lost.contains(&offset))
+    }
+
     /// Bytes on disk, indexes not counted.
     pub fn size_bytes(&self) -> u64 {
         let state = self.state.lock();

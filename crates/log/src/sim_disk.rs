@@ -45,6 +45,7 @@ struct State {
     /// Changes that still work before the power goes; `None` for ever.
     changes_left: Option<u64>,
     changes_made: u64,
+    bytes_read: u64,
     off: bool,
 }
 
@@ -68,6 +69,7 @@ impl SimDisk {
             faults: Vec::new(),
             changes_left: None,
             changes_made: 0,
+            bytes_read: 0,
             off: false,
         })))
     }
@@ -113,6 +115,11 @@ impl SimDisk {
         self.0.lock().changes_made
     }
 
+    /// Bytes read so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.0.lock().bytes_read
+    }
+
     /// The bytes of a file, as the process sees them.
     pub fn contents(&self, path: &Path) -> Option<Vec<u8>> {
         let state = self.0.lock();
@@ -146,6 +153,7 @@ impl State {
             faults: Vec::new(),
             changes_left: None,
             changes_made: 0,
+            bytes_read: 0,
             off: false,
         })))
     }

@@ -249,3 +249,20 @@ fn a_second_process_is_kept_out_and_a_real_directory_works_the_same() {
     assert_eq!(reports, []);
     assert_eq!(contents(&log.partition("t", 0).unwrap()).len(), 50);
 }
+
+#[test]
+fn a_start_reads_only_what_is_behind_the_last_checkpoint() {
+    let disk = SimDisk::new(1);
+    let (log, partition) = one_partition(&disk, &[("segment.bytes", "20000000"), ("retention.ms", "-1")]);
+    let value = "x".repeat(1_000_000);
+    for _ in 0..60 {
+        append(&partition, &[&value]);
+        partition.sync().unwrap();
+    }
+    drop((log, partition));
+    let disk = disk.crash();
+    let log = open(&disk);
+    assert_eq!(log.partition("t", 0).unwrap().range().next, 60);
+    let allowed = 2 * millstream_log::limits::CHECKPOINT_BYTES + 2_000_000;
+    assert!(disk.bytes_read() < allowed, "{} bytes were read", disk.bytes_read());
+}

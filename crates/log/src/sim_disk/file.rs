@@ -121,7 +121,10 @@ impl DiskFile for SimFile {
     }
 
     fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
-        self.disk.0.lock().fault(Operation::Read, &self.path)?;
+        let mut state = self.disk.0.lock();
+        state.fault(Operation::Read, &self.path)?;
+        state.bytes_read += out.len() as u64;
+        drop(state);
         let at = index(at)?;
         self.with(|inode| match inode.seen.get(at..at.saturating_add(out.len())) {
             Some(bytes) => {

@@ -24,6 +24,8 @@ pub const SEEN_IDS: usize = 4096;
 pub const LATCH_FAILURES: u32 = 3;
 /// How long a lost write waits for the device to return, so that reading back can settle it.
 pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long making an intent durable may take; after that the write is refused, and scans go on.
+pub const INTENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one attempt to connect may take where nothing else is said.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one scan may take before its session counts as hung. The session's own time-outs come first.
@@ -44,6 +46,8 @@ pub const INPUT_BYTES_MAX: usize = 256 * 1024;
 /// Bytes that wait for a peer that does not read; above, nothing more is read from it.
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
+/// How long a simulator waits before it accepts again when it could not.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// How often lagging signals of a simulated world advance.
 pub const WORLD_TICK: Duration = Duration::from_millis(20);
 /// Ticks that a simulated world makes up one by one after a pause.
@@ -55,5 +59,7 @@ pub const WORLD_FOLLOW_DEPTH: usize = 16;
 pub const SLOW_FACTOR: f64 = 4.0;
 /// Answers faster than this are never slow.
 pub const SLOW_FLOOR: Duration = Duration::from_millis(50);
+/// Slow scans in a row before scans are made rarer: one may be a unit behind a gateway that is asked again.
+pub const SLOW_SCANS: u32 = 3;
 /// How often the interval of a slow device is doubled at most.
 pub const SLOW_LEVEL_MAX: u32 = 3;

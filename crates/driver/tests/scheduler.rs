@@ -364,3 +364,43 @@ async fn metrics_carry_the_device_and_its_counts() {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_answers_slowly_is_asked_less_until_it_is_itself_again() {
+    let fake = Fake::with(&[("a", real(1.0))]);
+    fake.script.lock().round_trip = Some(Duration::from_millis(5));
+    let bench = Bench::start(vec![config("d", &fake, vec![group(1000, &["a"])], vec![])]);
+    let scans_in = async |seconds: u64| {
+        let before = bench.observer.rows.lock().len();
+        sleep(Duration::from_secs(seconds)).await;
+        bench.observer.rows.lock().len() - before
+    };
+    assert!((59..=61).contains(&scans_in(60).await));
+    fake.script.lock().round_trip = Some(Duration::from_millis(400));
+    scans_in(60).await;
+    let slow = scans_in(80).await;
+    assert!((9..=11).contains(&slow), "{slow} scans in 80 s at an eighth of the rate");
+    assert_eq!(bench.device("d").metrics.slowed_down.get(), 3);
+    assert!(bench.device("d").metrics.overruns.get() > 70, "what is left out is counted");
+    fake.script.lock().round_trip = Some(Duration::from_millis(5));
+    scans_in(60).await;
+    assert!((59..=61).contains(&scans_in(60).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_thousand_devices_are_two_thousand_tasks() {
+    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = alive();
+    let fake = Fake::with(&[("a", real(1.0))]);
+    let configs = (0..2000).map(|n| config(&format!("d{n}"), &fake, vec![group(1000, &["a"])], vec![]));
+    // The devices share a script, and the fake must not think that they overlap.
+    fake.script.lock().read_time = Duration::ZERO;
+    let bench = Bench::start(configs.collect());
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(alive() - before, 2000);
+    let rows = bench.observer.rows.lock().clone();
+    assert!((18_000..=22_000).contains(&rows.len()), "{}", rows.len());
+    assert!(rows.iter().all(|seen| seen.missed == 0 && seen.row.cells[0].is_good()));
+    bench.scheduler.stop().await;
+    assert_eq!(alive(), before);
+}

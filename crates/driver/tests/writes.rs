@@ -104,6 +104,18 @@ async fn no_intent_no_write() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_trail_that_hangs_refuses_writes_and_does_not_stop_scans() {
+    let bench = Bench::online(vec![rule("a")]).await;
+    *bench.observer.intent_time.lock() = Duration::from_hours(1);
+    let rows = bench.observer.rows.lock().len();
+    let report = bench.write("1", "a", 5.0).await;
+    assert_eq!(code(&report), "audit");
+    assert!(bench.written().is_empty());
+    sleep(Duration::from_secs(10)).await;
+    assert!(bench.observer.rows.lock().len() >= rows + 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn expiry_is_judged_again_after_the_intent() {
     let bench = Bench::online(vec![rule("a")]).await;
     *bench.observer.intent_time.lock() = Duration::from_secs(2);

@@ -112,7 +112,9 @@ impl WriteContext<'_> {
         if allowed.is_empty() {
             return batch;
         }
-        if let Err(cause) = self.audit.intend(self.device, &allowed).await {
+        let intended = timeout(limits::INTENT_TIMEOUT, self.audit.intend(self.device, &allowed)).await;
+        let late = || Err(format!("not within {} s", limits::INTENT_TIMEOUT.as_secs()));
+        if let Err(cause) = intended.unwrap_or_else(|_| late()) {
             for request in allowed {
                 let message = format!("the intent could not be recorded: {cause}");
                 batch.reports.push(self.not_sent(request, code::AUDIT, message, &old));

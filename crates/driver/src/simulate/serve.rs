@@ -2,7 +2,7 @@
 
 use super::{Faults, World};
 use crate::pump::Pump;
-use crate::{Machine, SessionError};
+use crate::{Machine, SessionError, limits};
 use millstream_model::Status;
 use millstream_model::metric::{Counter, Gauge};
 use std::io;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// What a simulator has seen.
 #[derive(Debug, Default)]
@@ -121,8 +121,8 @@ where
             _ = changed.changed() => {}
             _ = connections.join_next(), if !connections.is_empty() => {}
             accepted = open.accept() => {
-                // Out of file handles, for example: the connection that failed is gone, the next may work.
-                let Ok((stream, _)) = accepted else { tokio::task::yield_now().await; continue };
+                // Out of file handles, for example: wait for some to come back.
+                let Ok((stream, _)) = accepted else { sleep(limits::ACCEPT_RETRY).await; continue };
                 context.counters.connections.increment();
                 if context.faults.connections_max().is_some_and(|max| context.counters.connections_now.get() >= i64::try_from(max).unwrap_or(i64::MAX)) {
                     continue;

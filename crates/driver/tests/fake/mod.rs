@@ -84,6 +84,8 @@ pub struct Script {
     /// Scans (of the groups that are scanned, not reads around writes) that panic next.
     pub read_panics: u32,
     pub read_time: Duration,
+    /// What a request of a scan is said to have taken.
+    pub round_trip: Option<Duration>,
     pub hang_reads: bool,
     pub writes: VecDeque<Write>,
     pub values: BTreeMap<String, Value>,
@@ -246,6 +248,9 @@ impl Session for FakeSession {
             sleep(time).await;
         }
         let script = self.fake.script.lock();
+        if let Some(time) = script.round_trip {
+            self.context.counters.round_trip.observe(time);
+        }
         let tags = &self.groups[&group];
         row.reset(tags.len(), Status::BadNodeIdUnknown);
         row.read_at = self.context.clock.now();

@@ -55,9 +55,10 @@ impl Batch {
             timestamps: pick(&self.timestamps),
             offsets: pick(&self.offsets),
             partition: self.partition,
-            deleted: self.deleted.as_ref().map(|deleted| {
-                keep.set_indices().map(|row| deleted.value(row)).collect::<BooleanBuffer>()
-            }),
+            deleted: self
+                .deleted
+                .as_ref()
+                .map(|deleted| keep.set_indices().map(|row| deleted.value(row)).collect::<BooleanBuffer>()),
             now_ms: self.now_ms,
         }
     }

@@ -31,7 +31,11 @@ impl Engine {
             Action::ExplainQuery(id) => self.explain(&id),
             Action::Explain(lines) => Ok(StatementResult::Listing(explanation(lines))),
             Action::Set { name, value } => {
-                let start = if value.as_deref() == Some("earliest") { StartOffset::Earliest } else { StartOffset::Latest };
+                let start = if value.as_deref() == Some("earliest") {
+                    StartOffset::Earliest
+                } else {
+                    StartOffset::Latest
+                };
                 *self.push_start.lock() = start;
                 Ok(StatementResult::Done(format!("{name} is {}", value.as_deref().unwrap_or("latest"))))
             }
@@ -78,9 +82,16 @@ impl Engine {
                 _ => None,
             })
             .collect();
-        let stays = |running: &Running| wanted.iter().any(|query| query.id == running.query.id && same(query, &running.query));
-        let gone: Vec<_> =
-            self.queries.read().values().filter(|running| !stays(running)).map(|r| r.query.id.clone()).collect();
+        let stays = |running: &Running| {
+            wanted.iter().any(|query| query.id == running.query.id && same(query, &running.query))
+        };
+        let gone: Vec<_> = self
+            .queries
+            .read()
+            .values()
+            .filter(|running| !stays(running))
+            .map(|r| r.query.id.clone())
+            .collect();
         for id in gone {
             self.terminate(&id).await;
         }
@@ -91,13 +102,21 @@ impl Engine {
             Show::Streams => Listing::of_relations(self.catalog.read().relations(), RelationKind::Stream),
             Show::Tables => Listing::of_relations(self.catalog.read().relations(), RelationKind::Table),
             Show::Queries => {
-                let mut listing = Listing::new(&["Query ID", "State", "Sink", "Kafka Topic", "Lag", "Query String"]);
+                let mut listing =
+                    Listing::new(&["Query ID", "State", "Sink", "Kafka Topic", "Lag", "Query String"]);
                 listing.rows.extend(self.queries().into_iter().map(|query| {
                     let state = match query.state {
                         crate::QueryState::Running => "RUNNING".to_owned(),
                         crate::QueryState::Error(cause) => format!("ERROR: {cause}"),
                     };
-                    vec![query.id, state, query.sink, query.sink_topic, query.lag_records.to_string(), query.sql]
+                    vec![
+                        query.id,
+                        state,
+                        query.sink,
+                        query.sink_topic,
+                        query.lag_records.to_string(),
+                        query.sql,
+                    ]
                 }));
                 listing
             }
@@ -110,7 +129,9 @@ impl Engine {
             }
             Show::Functions => {
                 let mut listing = Listing::new(&["Function Name", "Category", "Description"]);
-                let row = |name: &str, kind: &str, doc: &str| vec![name.to_owned(), kind.to_owned(), doc.to_owned()];
+                let row = |name: &str, kind: &str, doc: &str| {
+                    vec![name.to_owned(), kind.to_owned(), doc.to_owned()]
+                };
                 listing.rows.extend(scalars().map(|f| row(f.name, "scalar", f.doc)));
                 listing.rows.extend(aggregate::AGGREGATES.iter().map(|f| row(f.name, "aggregate", f.doc)));
                 listing.rows.extend(keyed::KEYED.iter().map(|f| row(f.name, "per key", f.doc)));
@@ -170,9 +191,10 @@ impl Engine {
             }
         }
         if !needs.is_empty() {
-            let mistake = Diagnostic::error("sql-in-use", format!("`{name}` is in use by {}", needs.join(", ")))
-                .label("in use")
-                .help(format!("TERMINATE {};", needs.join("; TERMINATE ")));
+            let mistake =
+                Diagnostic::error("sql-in-use", format!("`{name}` is in use by {}", needs.join(", ")))
+                    .label("in use")
+                    .help(format!("TERMINATE {};", needs.join("; TERMINATE ")));
             return Err(SqlError::Mistakes(vec![mistake]));
         }
         for id in fills {

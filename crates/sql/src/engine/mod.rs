@@ -8,9 +8,9 @@ mod running;
 mod stage;
 mod supervise;
 mod task;
-mod topics;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use crate::plan::plan_all;
 use crate::{Catalog, PushQuery, QueryState, QueryStatus, SqlError, StatementResult};
@@ -153,9 +153,21 @@ impl Collect for Engine {
             let mut counter = |name, help, value| page.counter(name, help, &labels, value);
             counter("millstream_query_records_in_total", "Records read.", query.records_in);
             counter("millstream_query_records_out_total", "Records written.", query.records_out);
-            counter("millstream_query_late_records_total", "Records after the grace period of their window.", query.late_records);
-            counter("millstream_query_errors_total", "Records, or expressions of them, that could not be used.", query.errors);
-            counter("millstream_query_restarts_total", "Starts of a partition after a failure.", query.restarts);
+            counter(
+                "millstream_query_late_records_total",
+                "Records after the grace period of their window.",
+                query.late_records,
+            );
+            counter(
+                "millstream_query_errors_total",
+                "Records, or expressions of them, that could not be used.",
+                query.errors,
+            );
+            counter(
+                "millstream_query_restarts_total",
+                "Starts of a partition after a failure.",
+                query.restarts,
+            );
             #[expect(clippy::cast_precision_loss, reason = "a count of records is far below 2^53")]
             let lag = query.lag_records as f64;
             page.gauge("millstream_query_lag_records", "Records that are still to be read.", &labels, lag);

@@ -25,7 +25,8 @@ pub(super) fn record(
     object.insert("topic".to_owned(), (*at.topic).into());
     object.insert("partition".to_owned(), at.partition.into());
     object.insert("offset".to_owned(), fault.offset.into());
-    let received = records.binary_search_by_key(&fault.offset, |r| r.offset).ok().and_then(|i| records.get(i));
+    let received =
+        records.binary_search_by_key(&fault.offset, |r| r.offset).ok().and_then(|i| records.get(i));
     if let Some(received) = received {
         add("key", received.record.key.as_ref(), &mut object);
         add("value", received.record.value.as_ref(), &mut object);
@@ -56,7 +57,8 @@ fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let group =
+            chunk.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for index in 0..4 {
             let six = usize::try_from(group >> (18 - 6 * index) & 63).unwrap_or(0);
             out.push(if index <= chunk.len() { char::from(ALPHABET[six]) } else { '=' });
@@ -71,7 +73,9 @@ mod tests {
 
     #[test]
     fn base64_is_the_rfcs() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        for (plain, coded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
             assert_eq!(base64(plain.as_bytes()), coded);
         }
     }

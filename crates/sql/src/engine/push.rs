@@ -59,7 +59,8 @@ impl Push {
 
     async fn rows(&mut self, reader: &mut dyn Reader) -> Result<(), SqlError> {
         let group = self.plan.group.iter().map(|(group, _)| Step::Group(group.clone()));
-        let steps: Vec<Step> = self.plan.before.iter().cloned().chain(group).chain(self.plan.after.clone()).collect();
+        let steps: Vec<Step> =
+            self.plan.before.iter().cloned().chain(group).chain(self.plan.after.clone()).collect();
         let mut chain = Chain::new(&self.plan.scan, &steps);
         let limit = FetchLimit { records_max: BATCH_ROWS_MAX, ..FetchLimit::default() };
         while self.left != Some(0) {
@@ -70,16 +71,20 @@ impl Push {
                     continue;
                 }
                 Err(error) if error.is_retriable() => {
-                    tokio::time::sleep(std::time::Duration::from_millis(crate::limits::RESTART_WAIT_MS_MIN)).await;
+                    tokio::time::sleep(std::time::Duration::from_millis(crate::limits::RESTART_WAIT_MS_MIN))
+                        .await;
                     continue;
                 }
-                Err(error) => return Err(SqlError::bus(format!("reading `{}`", self.plan.scan.topic))(error)),
+                Err(error) => {
+                    return Err(SqlError::bus(format!("reading `{}`", self.plan.scan.topic))(error));
+                }
             };
             for fetched in fetched {
                 let now = self.clock.now();
                 let partition = fetched.partition.partition;
                 let run = catch_unwind(AssertUnwindSafe(|| chain.run(&fetched.records, partition, now.0)));
-                let processed = run.unwrap_or_else(|_| Err(SqlError::Panicked("while a row was computed".to_owned())))?;
+                let processed =
+                    run.unwrap_or_else(|_| Err(SqlError::Panicked("while a row was computed".to_owned())))?;
                 for batch in &processed.batches {
                     if !self.send(batch).await {
                         return Ok(());
@@ -98,7 +103,11 @@ impl Push {
             }
             let tombstone = batch.is_deleted(row);
             let value = |(slot, column): (usize, &crate::plan::query_plan::OutputColumn)| {
-                if tombstone && column.key.is_none() { Datum::Null } else { batch.columns[slot].datum(row).into_owned() }
+                if tombstone && column.key.is_none() {
+                    Datum::Null
+                } else {
+                    batch.columns[slot].datum(row).into_owned()
+                }
             };
             let values = self.plan.output.iter().enumerate().map(value).collect();
             if self.sender.send(Ok(PushRow { values, tombstone })).await.is_err() {

@@ -78,5 +78,8 @@ fn load(operator: &mut dyn Operator, mut saved: BTreeMap<Bytes, Bytes>) -> Resul
 
 /// Changelog records.
 pub(super) fn records(changes: Changes, now: Timestamp) -> Vec<Record> {
-    changes.into_iter().map(|(key, value)| Record::new(Some(key.into()), value.map(Bytes::from), now)).collect()
+    changes
+        .into_iter()
+        .map(|(key, value)| Record::new(Some(key.into()), value.map(Bytes::from), now))
+        .collect()
 }

@@ -22,12 +22,14 @@ pub(super) struct Stage {
 
 /// Words for the names of what belongs to a query: its consumer group, changelogs, repartition topic.
 pub(super) fn prefix(id: &str) -> String {
-    let clean: String = id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
+    let clean: String =
+        id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
     if clean == id {
         return format!("_millstream-query-{clean}");
     }
     // Two names that differ in other characters only must not share their state.
-    let hex: String = id.bytes().filter(|b| !b.is_ascii_alphanumeric() && *b != b'_').map(|b| format!("{b:02x}")).collect();
+    let hex: String =
+        id.bytes().filter(|b| !b.is_ascii_alphanumeric() && *b != b'_').map(|b| format!("{b:02x}")).collect();
     let mut name = format!("_millstream-query-{clean}.{hex}");
     name.truncate(160);
     name

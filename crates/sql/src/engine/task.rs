@@ -13,8 +13,8 @@ use crate::operator::{Chain, Encoded, Processed, RowFault};
 use crate::state::Changes;
 use crate::{ERROR_TOPIC, SqlError};
 use millstream_bus::{
-    Bus, BusError, CommittedOffset, FetchLimit, Isolation, Position, Reader, ReceivedRecord, Record, StartOffset,
-    TopicPartition, TopicSpec, TransactionalProducer,
+    Bus, BusError, CommittedOffset, FetchLimit, Isolation, Position, Reader, ReceivedRecord, Record,
+    StartOffset, TopicPartition, TopicSpec, TransactionalProducer,
 };
 use millstream_model::Clock;
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +92,8 @@ impl Task {
         let sink_partitions = ensure(bus, &self.stage.sink).await?;
         ensure(bus, &TopicSpec::new(ERROR_TOPIC, 1)).await?;
         let id = format!("{group}-{}-{partition}", self.stage.index);
-        let producer = bus.transactional(&id).await.map_err(SqlError::bus(format!("opening the producer `{id}`")))?;
+        let producer =
+            bus.transactional(&id).await.map_err(SqlError::bus(format!("opening the producer `{id}`")))?;
         let mut chain = Chain::new(&self.stage.scan, &self.stage.steps);
         let pending = restore(bus, &self.query_id, &mut chain, partition, self.source_partitions).await?;
         let committed = bus.committed(&group, std::slice::from_ref(&self.source)).await;
@@ -122,7 +123,11 @@ impl Attempt<'_> {
                 let mut next = self.position;
                 for fetched in fetched {
                     next = fetched.next_offset;
-                    if records.is_empty() { records = fetched.records } else { records.extend(fetched.records) }
+                    if records.is_empty() {
+                        records = fetched.records
+                    } else {
+                        records.extend(fetched.records)
+                    }
                 }
                 return Ok((records, next));
             }
@@ -163,7 +168,12 @@ impl Attempt<'_> {
     }
 
     /// Runs some records and commits.
-    async fn piece(&mut self, records: &[ReceivedRecord], next: i64, suspects: &mut Suspects) -> Result<(), SqlError> {
+    async fn piece(
+        &mut self,
+        records: &[ReceivedRecord],
+        next: i64,
+        suspects: &mut Suspects,
+    ) -> Result<(), SqlError> {
         let processed = match records {
             [record] if suspects.skip.contains(&record.offset) => {
                 let message = "the query panicked on this record; it was left out".to_owned();

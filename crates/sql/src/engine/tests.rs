@@ -1,1 +1,237 @@
-//! Goal: queries are right.
+//! Goal: queries live, die and come back as they should: panics, changed statements, reloads, push queries, stops.
+
+use super::*;
+use crate::{PushRow, SqlType};
+use millstream_bus::memory::MemoryBus;
+use millstream_bus::{Acks, FetchLimit, Isolation, Position, Record, TopicPartition, TopicSpec};
+use millstream_model::Timestamp;
+use std::time::Duration;
+
+#[derive(Debug)]
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp(7)
+    }
+}
+
+fn engine(bus: &Arc<dyn Bus>) -> Engine {
+    let mut catalog = Catalog::new();
+    let columns = [("temperature", SqlType::Double), ("state", SqlType::Int)];
+    catalog.declare_stream("press", "press", "asset", &columns);
+    Engine::new(bus.clone(), catalog, Arc::new(Still))
+}
+
+async fn bus() -> Arc<dyn Bus> {
+    let bus: Arc<dyn Bus> = MemoryBus::new();
+    bus.create_topic(&TopicSpec::new("press", 1)).await.unwrap();
+    bus
+}
+
+async fn append(bus: &Arc<dyn Bus>, values: &[&str]) {
+    let record = |value: &&str| {
+        let value = bytes::Bytes::copy_from_slice(value.as_bytes());
+        Record::new(Some("p1".into()), Some(value), Timestamp(1))
+    };
+    let records = values.iter().map(record).collect();
+    bus.append(&TopicPartition::new("press", 0), records, Acks::All).await.unwrap();
+}
+
+/// The values of a topic once there are `count` of them, in time.
+async fn values(bus: &Arc<dyn Bus>, topic: &str, count: usize) -> Vec<String> {
+    let read = async {
+        while bus.describe_topic(topic).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let from = vec![Position::new(TopicPartition::new(topic, 0), StartOffset::Earliest)];
+        let mut reader = bus.reader(from, Isolation::ReadCommitted).await.unwrap();
+        let mut values = Vec::new();
+        while values.len() < count {
+            for fetched in reader.poll(FetchLimit::default()).await.unwrap() {
+                values.extend(fetched.records.into_iter().map(|record| {
+                    record.record.value.map_or("-".into(), |v| String::from_utf8_lossy(&v).into_owned())
+                }));
+            }
+        }
+        values
+    };
+    tokio::time::timeout(Duration::from_secs(60), read).await.unwrap()
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(60), wait).await.is_ok(), "{what}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_panics_is_left_out_and_the_rest_goes_on() {
+    let bus = bus().await;
+    append(&bus, &[r#"{"state":1}"#, r#"{"state":2}"#, r#"{"state":13}"#, r#"{"state":3}"#]).await;
+    let engine = engine(&bus);
+    let sql = "CREATE TABLE sums WITH (KAFKA_TOPIC='sums') AS SELECT asset, SUM(state) AS s FROM press WHERE NOT TEST_PANIC_IF(state = 13) GROUP BY asset;";
+    engine.execute(sql).await.unwrap();
+    assert_eq!(values(&bus, "sums", 3).await, [r#"{"S":1}"#, r#"{"S":3}"#, r#"{"S":6}"#]);
+    let errors = values(&bus, crate::ERROR_TOPIC, 1).await;
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].contains("panicked") && errors[0].contains(r#""offset":2"#), "{errors:?}");
+    append(&bus, &[r#"{"state":4}"#]).await;
+    assert_eq!(values(&bus, "sums", 4).await[3], r#"{"S":10}"#);
+    let status = &engine.queries()[0];
+    assert_eq!((status.state.clone(), status.errors, status.restarts), (QueryState::Running, 1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_query_goes_on_where_the_last_process_stopped() {
+    let bus = bus().await;
+    let sql = "CREATE TABLE counts WITH (KAFKA_TOPIC='counts') AS SELECT asset, COUNT(*) AS n FROM press GROUP BY asset;";
+    for round in 0..3 {
+        let engine = engine(&bus);
+        engine.execute(sql).await.unwrap();
+        append(&bus, &["{}", "{}"]).await;
+        values(&bus, "counts", 2 * (round + 1)).await;
+        engine.stop().await;
+        assert!(matches!(engine.execute(sql).await, Err(SqlError::Stopped)));
+    }
+    let counts = values(&bus, "counts", 6).await;
+    assert_eq!(counts, (1..=6).map(|n| format!("{{\"N\":{n}}}")).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn state_of_another_shape_is_not_read() {
+    let bus = bus().await;
+    let count =
+        "CREATE TABLE t WITH (KAFKA_TOPIC='t') AS SELECT asset, COUNT(*) AS n FROM press GROUP BY asset;";
+    let sum = "CREATE OR REPLACE TABLE t WITH (KAFKA_TOPIC='t') AS SELECT asset, SUM(state) AS n FROM press GROUP BY asset;";
+    let first = engine(&bus);
+    first.execute(count).await.unwrap();
+    append(&bus, &[r#"{"state":5}"#]).await;
+    values(&bus, "t", 1).await;
+    // Replaced while it runs: the new query goes on behind the last offset, with a state of its own.
+    first.execute(sum).await.unwrap();
+    append(&bus, &[r#"{"state":6}"#]).await;
+    values(&bus, "t", 2).await;
+    first.stop().await;
+    let second = engine(&bus);
+    second.execute(sum).await.unwrap();
+    append(&bus, &[r#"{"state":7}"#]).await;
+    assert_eq!(values(&bus, "t", 3).await, [r#"{"N":1}"#, r#"{"N":6}"#, r#"{"N":13}"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_touches_only_what_changed() {
+    let bus = bus().await;
+    let engine = engine(&bus);
+    let a = "CREATE STREAM a WITH (KAFKA_TOPIC='a') AS SELECT asset, state FROM press;";
+    let b = "CREATE STREAM b WITH (KAFKA_TOPIC='b') AS SELECT asset, temperature FROM press;";
+    let c =
+        "CREATE STREAM b WITH (KAFKA_TOPIC='b') AS SELECT asset, temperature * 2 AS temperature FROM press;";
+    let base = engine.catalog();
+    engine.reload(base.clone(), &[a, b]).await.unwrap();
+    let before: Vec<_> = engine.queries.read().values().cloned().collect();
+    assert!(engine.reload(base.clone(), &[a, "SELECT nonsense"]).await.is_err());
+    assert_eq!(engine.queries().len(), 2);
+    engine.reload(base.clone(), &[a, c]).await.unwrap();
+    let after: Vec<_> = engine.queries.read().values().cloned().collect();
+    assert!(Arc::ptr_eq(&before[0], &after[0]) && !Arc::ptr_eq(&before[1], &after[1]));
+    engine.reload(base, &[c]).await.unwrap();
+    assert_eq!(engine.queries().iter().map(|q| q.id.as_str()).collect::<Vec<_>>(), ["CSAS_B"]);
+    assert!(engine.catalog().find("A").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn push_queries_give_rows_up_to_their_limit() {
+    let bus = bus().await;
+    let engine = engine(&bus);
+    append(&bus, &[r#"{"state":1}"#]).await;
+    let mut latest =
+        engine.push_query("SELECT *, state + 1 AS next FROM press EMIT CHANGES LIMIT 1;").await.unwrap();
+    let names: Vec<_> = latest.columns.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["ASSET", "TEMPERATURE", "STATE", "NEXT"]);
+    append(&bus, &[r#"{"state":2}"#, r#"{"state":3}"#]).await;
+    let row = latest.next().await.unwrap().unwrap();
+    let text = |text: &'static str| Datum::Varchar(text.into());
+    let expected = vec![text("p1"), Datum::Null, Datum::Int(2), Datum::Int(3)];
+    assert_eq!(row, PushRow { values: expected, tombstone: false });
+    assert!(latest.next().await.is_none());
+    engine.execute("SET 'auto.offset.reset' = 'earliest';").await.unwrap();
+    let sql = "SELECT asset, COUNT(*), WINDOWSTART FROM press WINDOW TUMBLING (SIZE 1 SECOND) GROUP BY asset EMIT CHANGES;";
+    let mut earliest = engine.push_query(sql).await.unwrap();
+    for n in 1..=3 {
+        let row = earliest.next().await.unwrap().unwrap();
+        assert_eq!(row.values, [text("p1"), Datum::BigInt(n), Datum::BigInt(0)]);
+    }
+    engine.stop().await;
+    assert_eq!(earliest.next().await, Some(Err(SqlError::Stopped)));
+    assert!(engine.push_query("SHOW STREAMS;").await.is_err());
+}
+
+use crate::Datum;
+
+#[tokio::test(start_paused = true)]
+async fn the_statements_of_a_shell_work() {
+    let bus = bus().await;
+    let engine = engine(&bus);
+    let run = async |sql: &str| match engine.execute(sql).await.unwrap().pop().unwrap() {
+        StatementResult::Listing(listing) => listing.rows,
+        StatementResult::Done(text) | StatementResult::Started { message: text, .. } => vec![vec![text]],
+        StatementResult::Push(_) => Vec::new(),
+    };
+    run("CREATE STREAM s (id VARCHAR KEY, x INT) WITH (KAFKA_TOPIC='s', VALUE_FORMAT='JSON', PARTITIONS=3);")
+        .await;
+    assert_eq!(run("SHOW TOPICS;").await, [["press", "1"], ["s", "3"]]);
+    assert_eq!(
+        run("CREATE TABLE n WITH (KAFKA_TOPIC='n') AS SELECT id, COUNT(*) AS c FROM s GROUP BY id;").await,
+        [["query CTAS_N fills table N"]]
+    );
+    assert_eq!(run("DESCRIBE n;").await, [["ID", "VARCHAR (primary key)"], ["C", "BIGINT"]]);
+    assert_eq!(run("LIST STREAMS;").await.len(), 2);
+    assert_eq!(run("SHOW TABLES;").await[0][0], "N");
+    assert_eq!(run("SHOW QUERIES;").await[0][..3], ["CTAS_N", "RUNNING", "N"]);
+    assert_eq!(run("EXPLAIN CTAS_N;").await[0][0], "Source");
+    assert!(run("EXPLAIN SELECT id, COUNT(*) FROM s GROUP BY id EMIT CHANGES;").await.len() > 2);
+    assert!(run("SHOW FUNCTIONS;").await.iter().any(|row| row[0] == "HYSTERESIS"));
+    assert!(run("DESCRIBE FUNCTION round;").await[0][0].contains("ROUND(DOUBLE, INTEGER)"));
+    assert!(
+        run("CREATE STREAM IF NOT EXISTS s (id INT KEY) WITH (KAFKA_TOPIC='x');").await[0][0]
+            .contains("exists")
+    );
+    assert!(
+        matches!(engine.execute("DROP STREAM s;").await, Err(SqlError::Mistakes(m)) if m[0].code == "sql-in-use")
+    );
+    assert!(
+        matches!(engine.execute("TERMINATE CTAS_M;").await, Err(SqlError::Mistakes(m)) if m[0].help.as_deref() == Some("did you mean CTAS_N?"))
+    );
+    run("DROP TABLE n DELETE TOPIC; DROP STREAM s; DROP STREAM IF EXISTS s;").await;
+    assert_eq!(
+        run("SHOW TOPICS;").await.iter().map(|r| r[0].as_str()).collect::<Vec<_>>(),
+        [crate::ERROR_TOPIC, "press", "s"]
+    );
+    assert!(run("SHOW QUERIES;").await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_is_gone_is_an_error_that_mends_itself() {
+    let bus = bus().await;
+    let engine = engine(&bus);
+    engine
+        .execute("CREATE STREAM a WITH (KAFKA_TOPIC='a') AS SELECT asset, state FROM press;")
+        .await
+        .unwrap();
+    append(&bus, &[r#"{"state":1}"#]).await;
+    values(&bus, "a", 1).await;
+    bus.delete_topic("a").await.unwrap();
+    append(&bus, &[r#"{"state":2}"#]).await;
+    until("the failure is counted", || engine.queries()[0].restarts > 0).await;
+    assert_eq!(values(&bus, "a", 1).await, [r#"{"STATE":2}"#]);
+    until("it runs again", || engine.queries()[0].state == QueryState::Running).await;
+    let mut page = Page::default();
+    engine.collect(&mut page);
+    let text = page.render();
+    assert!(text.contains("millstream_query_records_in_total{query=\"CSAS_A\"} 2"), "{text}");
+    assert!(text.contains("millstream_query_lag_records{query=\"CSAS_A\"} 0"), "{text}");
+}

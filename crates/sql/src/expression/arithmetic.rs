@@ -21,7 +21,9 @@ macro_rules! whole {
                     ArithmeticOp::Add => ("a sum", a.checked_add(b)),
                     ArithmeticOp::Subtract => ("a difference", a.checked_sub(b)),
                     ArithmeticOp::Multiply => ("a product", a.checked_mul(b)),
-                    ArithmeticOp::Divide | ArithmeticOp::Modulo if b == 0 => return Err(Fault::DivisionByZero),
+                    ArithmeticOp::Divide | ArithmeticOp::Modulo if b == 0 => {
+                        return Err(Fault::DivisionByZero);
+                    }
                     ArithmeticOp::Divide => ("a quotient", a.checked_div(b)),
                     // The one overflow, MIN % -1, is 0 in Java.
                     ArithmeticOp::Modulo => ("a remainder", Some(a.wrapping_rem(b))),
@@ -85,7 +87,11 @@ impl CompareOp {
 
     /// Two values of one type.
     pub(crate) fn apply(self, a: &Datum<'_>, b: &Datum<'_>) -> bool {
-        if a.is_null() || b.is_null() { self.holds_for_null(a.is_null() && b.is_null()) } else { self.holds(order(a, b)) }
+        if a.is_null() || b.is_null() {
+            self.holds_for_null(a.is_null() && b.is_null())
+        } else {
+            self.holds(order(a, b))
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::arithmetic::Whole;
 use super::{ArithmeticOp, CompareOp, Fault, Node, NodeKind, arithmetic, cast};
 use crate::batch::Batch;
 use crate::{Column, ColumnBuilder, SqlType};
-use arrow_array::{Array, BooleanArray, Float64Array, Int64Array, PrimitiveArray, types};
+use arrow_array::{Array, BooleanArray, Float64Array, PrimitiveArray, types};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use std::cmp::Ordering;
 
@@ -72,7 +72,8 @@ impl Pass<'_> {
             },
             NodeKind::IsNull(operand) => {
                 let column = self.node(operand, asked);
-                let nulls = column.nulls().map_or_else(|| BooleanBuffer::new_unset(rows), |nulls| !nulls.inner());
+                let nulls =
+                    column.nulls().map_or_else(|| BooleanBuffer::new_unset(rows), |nulls| !nulls.inner());
                 Column::Boolean(BooleanArray::new(nulls, None))
             }
             NodeKind::Case { branches, otherwise } => {
@@ -164,8 +165,12 @@ impl Pass<'_> {
         let a = self.node(left, asked);
         let b = self.node(right, asked);
         let found = match (&a, &b) {
-            (Column::Double(a), Column::Double(b)) => compare_values(op, a.values(), b.values(), f64::partial_cmp),
-            (Column::Int(a), Column::Int(b)) => compare_values(op, a.values(), b.values(), |a, b| Some(a.cmp(b))),
+            (Column::Double(a), Column::Double(b)) => {
+                compare_values(op, a.values(), b.values(), f64::partial_cmp)
+            }
+            (Column::Int(a), Column::Int(b)) => {
+                compare_values(op, a.values(), b.values(), |a, b| Some(a.cmp(b)))
+            }
             (Column::BigInt(a), Column::BigInt(b)) => {
                 compare_values(op, a.values(), b.values(), |a, b| Some(a.cmp(b)))
             }
@@ -276,12 +281,22 @@ fn decided(array: &BooleanArray, value: bool) -> BooleanBuffer {
     array.nulls().map_or_else(|| matching.clone(), |known| &matching & known.inner())
 }
 
-fn compare_values<T>(op: CompareOp, a: &[T], b: &[T], order: fn(&T, &T) -> Option<Ordering>) -> BooleanBuffer {
+fn compare_values<T>(
+    op: CompareOp,
+    a: &[T],
+    b: &[T],
+    order: fn(&T, &T) -> Option<Ordering>,
+) -> BooleanBuffer {
     BooleanBuffer::collect_bool(a.len(), |row| op.holds(order(&a[row], &b[row])))
 }
 
 /// Puts in what comparisons with `NULL` give.
-fn mask_nulls(op: CompareOp, found: BooleanBuffer, a: Option<&NullBuffer>, b: Option<&NullBuffer>) -> BooleanBuffer {
+fn mask_nulls(
+    op: CompareOp,
+    found: BooleanBuffer,
+    a: Option<&NullBuffer>,
+    b: Option<&NullBuffer>,
+) -> BooleanBuffer {
     let Some(known) = NullBuffer::union(a, b) else { return found };
     if !matches!(op, CompareOp::Distinct | CompareOp::NotDistinct) {
         return &found & known.inner();
@@ -291,9 +306,4 @@ fn mask_nulls(op: CompareOp, found: BooleanBuffer, a: Option<&NullBuffer>, b: Op
         (false, false) => found.value(row),
         (a, b) => op.holds_for_null(a && b),
     })
-}
-
-/// A column of whole numbers, for the pseudo columns.
-pub(crate) fn whole_numbers(values: impl Iterator<Item = i64>) -> Column {
-    Column::BigInt(Int64Array::from_iter_values(values))
 }

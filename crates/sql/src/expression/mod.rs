@@ -75,19 +75,41 @@ pub(crate) enum NodeKind {
     Literal(Datum<'static>),
     /// When the batch was taken up.
     Now,
-    Arithmetic { op: ArithmeticOp, left: Box<Node>, right: Box<Node> },
+    Arithmetic {
+        op: ArithmeticOp,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
     Concat(Box<Node>, Box<Node>),
     Negate(Box<Node>),
-    Compare { op: CompareOp, left: Box<Node>, right: Box<Node> },
+    Compare {
+        op: CompareOp,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
     And(Box<Node>, Box<Node>),
     Or(Box<Node>, Box<Node>),
     Not(Box<Node>),
     IsNull(Box<Node>),
-    In { operand: Box<Node>, list: Vec<Node> },
-    Like { operand: Box<Node>, pattern: Box<Node>, compiled: Option<Pattern>, escape: Option<char> },
-    Case { branches: Vec<(Node, Node)>, otherwise: Option<Box<Node>> },
+    In {
+        operand: Box<Node>,
+        list: Vec<Node>,
+    },
+    Like {
+        operand: Box<Node>,
+        pattern: Box<Node>,
+        compiled: Option<Pattern>,
+        escape: Option<char>,
+    },
+    Case {
+        branches: Vec<(Node, Node)>,
+        otherwise: Option<Box<Node>>,
+    },
     Cast(Box<Node>),
-    Call { call: ScalarCall, args: Vec<Node> },
+    Call {
+        call: ScalarCall,
+        args: Vec<Node>,
+    },
 }
 
 impl Node {
@@ -140,7 +162,11 @@ impl Node {
         if let NodeKind::Column(slot) = &self.kind {
             return batch.columns[*slot].clone();
         }
-        if batch.rows() >= COLUMNAR_ROWS_MIN { self.by_column(batch, fault) } else { self.by_row(batch, fault) }
+        if batch.rows() >= COLUMNAR_ROWS_MIN {
+            self.by_column(batch, fault)
+        } else {
+            self.by_row(batch, fault)
+        }
     }
 
     /// [`Node::evaluate`], column by column.

@@ -14,14 +14,14 @@ impl Node {
             NodeKind::Column(slot) => batch.columns[*slot].datum(row),
             NodeKind::Literal(value) => value.as_borrowed(),
             NodeKind::Now => Datum::BigInt(batch.now_ms),
-            NodeKind::Arithmetic { op, left, right } => {
-                match (left.at(batch, row)?, right.at(batch, row)?) {
-                    (Datum::Null, _) | (_, Datum::Null) => Datum::Null,
-                    (left, right) => arithmetic::datum(*op, &left, &right)?,
-                }
-            }
+            NodeKind::Arithmetic { op, left, right } => match (left.at(batch, row)?, right.at(batch, row)?) {
+                (Datum::Null, _) | (_, Datum::Null) => Datum::Null,
+                (left, right) => arithmetic::datum(*op, &left, &right)?,
+            },
             NodeKind::Concat(left, right) => match (left.at(batch, row)?, right.at(batch, row)?) {
-                (Datum::Varchar(left), Datum::Varchar(right)) => Datum::Varchar(Cow::Owned(left.into_owned() + &right)),
+                (Datum::Varchar(left), Datum::Varchar(right)) => {
+                    Datum::Varchar(Cow::Owned(left.into_owned() + &right))
+                }
                 _ => Datum::Null,
             },
             NodeKind::Negate(operand) => match operand.at(batch, row)? {
@@ -81,7 +81,13 @@ impl Node {
 }
 
 /// `AND` (decided by false) and `OR` (decided by true): the right side is not looked at where the left one decides.
-fn either<'a>(left: &Node, right: &Node, decides: bool, batch: &Batch, row: usize) -> Result<Datum<'a>, Fault> {
+fn either<'a>(
+    left: &Node,
+    right: &Node,
+    decides: bool,
+    batch: &Batch,
+    row: usize,
+) -> Result<Datum<'a>, Fault> {
     let left = left.at(batch, row)?.as_bool();
     if left == Some(decides) {
         return Ok(Datum::Boolean(decides));

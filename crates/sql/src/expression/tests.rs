@@ -6,17 +6,22 @@ use arrow_buffer::ScalarBuffer;
 use proptest::prelude::*;
 use std::borrow::Cow;
 
-const TYPES: [SqlType; 5] = [SqlType::Boolean, SqlType::Int, SqlType::BigInt, SqlType::Double, SqlType::Varchar];
+const TYPES: [SqlType; 5] =
+    [SqlType::Boolean, SqlType::Int, SqlType::BigInt, SqlType::Double, SqlType::Varchar];
 
 fn value(sql_type: SqlType) -> BoxedStrategy<Datum<'static>> {
     let present = match sql_type {
         SqlType::Boolean => any::<bool>().prop_map(Datum::Boolean).boxed(),
         SqlType::Int => prop_oneof![(-3i32..4), any::<i32>(), Just(i32::MIN)].prop_map(Datum::Int).boxed(),
-        SqlType::BigInt => prop_oneof![(-3i64..4), any::<i64>(), Just(i64::MIN)].prop_map(Datum::BigInt).boxed(),
-        SqlType::Double => prop_oneof![(-3i32..4).prop_map(f64::from), any::<f64>()].prop_map(Datum::Double).boxed(),
-        SqlType::Varchar => {
-            prop_oneof!["[a-c%_!]{0,3}", "-?[0-9]{1,4}", "(true|no|1.5)"].prop_map(|v| Datum::Varchar(Cow::Owned(v))).boxed()
+        SqlType::BigInt => {
+            prop_oneof![(-3i64..4), any::<i64>(), Just(i64::MIN)].prop_map(Datum::BigInt).boxed()
         }
+        SqlType::Double => {
+            prop_oneof![(-3i32..4).prop_map(f64::from), any::<f64>()].prop_map(Datum::Double).boxed()
+        }
+        SqlType::Varchar => prop_oneof!["[a-c%_!]{0,3}", "-?[0-9]{1,4}", "(true|no|1.5)"]
+            .prop_map(|v| Datum::Varchar(Cow::Owned(v)))
+            .boxed(),
     };
     prop_oneof![1 => Just(Datum::Null), 4 => present].boxed()
 }
@@ -82,9 +87,9 @@ fn boolean(depth: u32) -> BoxedStrategy<Node> {
         pair(SqlType::Boolean, depth).prop_map(move |(a, b)| make(NodeKind::Or(boxed(a), boxed(b)))),
         node(SqlType::Boolean, depth).prop_map(move |a| make(NodeKind::Not(boxed(a)))),
         any_type().prop_flat_map(move |t| node(t, depth)).prop_map(move |a| make(NodeKind::IsNull(boxed(a)))),
-        any_type().prop_flat_map(move |t| pair(t, depth)).prop_map(move |(a, b)| {
-            make(NodeKind::In { list: vec![b, a.clone()], operand: boxed(a) })
-        }),
+        any_type()
+            .prop_flat_map(move |t| pair(t, depth))
+            .prop_map(move |(a, b)| { make(NodeKind::In { list: vec![b, a.clone()], operand: boxed(a) }) }),
         pair(SqlType::Varchar, depth).prop_map(move |(a, b)| {
             make(NodeKind::Like { operand: boxed(a), pattern: boxed(b), compiled: None, escape: Some('!') })
         }),
@@ -109,11 +114,12 @@ fn node(sql_type: SqlType, depth: u32) -> BoxedStrategy<Node> {
         .prop_filter("a cast that exists", move |from| cast::exists(*from, sql_type) && *from != sql_type)
         .prop_flat_map(move |from| node(from, depth))
         .prop_map(move |a| Node::new(NodeKind::Cast(boxed(a)), sql_type));
-    let case = (pair(SqlType::Boolean, depth), pair(sql_type, depth), proptest::option::of(node(sql_type, depth)))
-        .prop_map(move |((a, b), (x, y), otherwise)| {
-            let branches = vec![(a, x), (b, y)];
-            Node::new(NodeKind::Case { branches, otherwise: otherwise.map(boxed) }, sql_type)
-        });
+    let case =
+        (pair(SqlType::Boolean, depth), pair(sql_type, depth), proptest::option::of(node(sql_type, depth)))
+            .prop_map(move |((a, b), (x, y), otherwise)| {
+                let branches = vec![(a, x), (b, y)];
+                Node::new(NodeKind::Case { branches, otherwise: otherwise.map(boxed) }, sql_type)
+            });
     let coalesce = pair(sql_type, depth).prop_map(|(a, b)| call("COALESCE", vec![a, b]));
     let own = match sql_type {
         SqlType::Boolean => boolean(depth),

@@ -35,8 +35,16 @@ pub(crate) const AGGREGATES: &[AggregateFunction] = &[
         doc: "The mean; NULL is left out, and where there is nothing else the mean is NULL (ksqlDB says 0.0).",
         resolve: |arg| arg?.is_numeric().then_some(Aggregate::Average),
     },
-    AggregateFunction { name: "MIN", doc: "The least value; NULL is left out.", resolve: |arg| arg.map(Aggregate::Min) },
-    AggregateFunction { name: "MAX", doc: "The greatest value; NULL is left out.", resolve: |arg| arg.map(Aggregate::Max) },
+    AggregateFunction {
+        name: "MIN",
+        doc: "The least value; NULL is left out.",
+        resolve: |arg| arg.map(Aggregate::Min),
+    },
+    AggregateFunction {
+        name: "MAX",
+        doc: "The greatest value; NULL is left out.",
+        resolve: |arg| arg.map(Aggregate::Max),
+    },
     AggregateFunction {
         name: "EARLIEST_BY_OFFSET",
         doc: "The first value that came; NULL is left out.",
@@ -137,9 +145,14 @@ impl Aggregate {
             (Self::SumWhole(SqlType::Int), [Datum::BigInt(sum)]) => {
                 Datum::Int(i32::try_from(*sum).map_err(|_| Fault::Overflow("a sum", SqlType::Int))?)
             }
-            (Self::Average, [Datum::Double(sum), Datum::BigInt(count)]) => {
+            (Self::Average, [Datum::Double(sum), Datum::BigInt(count)]) =>
+            {
                 #[expect(clippy::cast_precision_loss, reason = "a count of rows is far below 2^53")]
-                if *count == 0 { Datum::Null } else { Datum::Double(sum / *count as f64) }
+                if *count == 0 {
+                    Datum::Null
+                } else {
+                    Datum::Double(sum / *count as f64)
+                }
             }
             (_, [value, ..]) => value.as_borrowed(),
             (_, []) => Datum::Null,
@@ -162,4 +175,3 @@ fn keep(best: &mut Datum<'static>, arg: &Column, row: usize, wins: fn(std::cmp::
         *best = value.into_owned();
     }
 }
-

@@ -38,7 +38,9 @@ pub(crate) fn find(name: &str) -> Option<&'static KeyedFunction> {
 fn hysteresis(memory: &mut Vec<Datum<'static>>, args: &[Datum<'_>]) -> Result<Datum<'static>, String> {
     let [x, low, high] = args else { return Ok(Datum::Null) };
     let last = memory.first().cloned();
-    let (Some(low), Some(high)) = (low.as_f64(), high.as_f64()) else { return Ok(last.unwrap_or(Datum::Null)) };
+    let (Some(low), Some(high)) = (low.as_f64(), high.as_f64()) else {
+        return Ok(last.unwrap_or(Datum::Null));
+    };
     if low > high {
         return Err(format!("the lower bound {low} is above the upper bound {high}"));
     }
@@ -67,7 +69,17 @@ mod tests {
             let x = x.map_or(Datum::Null, Datum::Double);
             hysteresis(&mut memory, &[x, Datum::Double(75.0), Datum::Double(80.0)]).unwrap().as_bool()
         };
-        let steps = [None, Some(78.0), Some(81.0), Some(78.0), None, Some(75.0), Some(74.0), Some(78.0), Some(f64::NAN)];
+        let steps = [
+            None,
+            Some(78.0),
+            Some(81.0),
+            Some(78.0),
+            None,
+            Some(75.0),
+            Some(74.0),
+            Some(78.0),
+            Some(f64::NAN),
+        ];
         let states = steps.map(&mut step);
         let (t, f) = (Some(true), Some(false));
         assert_eq!(states, [None, f, t, t, t, t, f, f, f]);

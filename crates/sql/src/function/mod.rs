@@ -7,10 +7,10 @@ pub(crate) mod aggregate;
 mod choice;
 pub(crate) mod keyed;
 mod number;
-mod text;
-mod time;
 #[cfg(test)]
 mod tests;
+mod text;
+mod time;
 
 use crate::expression::Fault;
 use crate::{Datum, SqlType};
@@ -90,10 +90,15 @@ impl ScalarCall {
 
     pub(crate) fn apply<'a>(&self, args: &[Datum<'a>]) -> Result<Datum<'a>, Fault> {
         let body = match self.body {
-            Body::WithNulls(body) => return body(args).map_err(|message| Fault::Function(self.name, message)),
+            Body::WithNulls(body) => {
+                return body(args).map_err(|message| Fault::Function(self.name, message));
+            }
             _ if args.iter().any(Datum::is_null) => return Ok(Datum::Null),
             Body::Double(kernel) => {
-                return Ok(args.first().and_then(Datum::as_f64).map_or(Datum::Null, |v| Datum::Double(kernel(v))));
+                return Ok(args
+                    .first()
+                    .and_then(Datum::as_f64)
+                    .map_or(Datum::Null, |v| Datum::Double(kernel(v))));
             }
             Body::Plain(body) | Body::Fallible(body) => body,
         };
@@ -139,7 +144,11 @@ impl ScalarFunction {
                 Returns::Type(sql_type) => sql_type,
                 Returns::Same => *types.first()?,
             };
-            Some(Resolved { call: ScalarCall { name: self.name, body: signature.body }, args: types, returns })
+            Some(Resolved {
+                call: ScalarCall { name: self.name, body: signature.body },
+                args: types,
+                returns,
+            })
         })
     }
 
@@ -153,7 +162,8 @@ impl Params {
     fn accept(self, args: &[Option<SqlType>]) -> Option<Vec<SqlType>> {
         match self {
             Self::Types(types) => {
-                let fit = args.len() == types.len() && args.iter().zip(types).all(|(arg, to)| widens(*arg, *to));
+                let fit =
+                    args.len() == types.len() && args.iter().zip(types).all(|(arg, to)| widens(*arg, *to));
                 fit.then(|| types.to_vec())
             }
             Self::Many(sql_type, min) => {

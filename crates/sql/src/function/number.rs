@@ -23,7 +23,11 @@ const fn function(name: &'static str, doc: &'static str, signatures: &'static [S
 }
 
 pub(super) const FUNCTIONS: &[ScalarFunction] = &[
-    function("ABS", "The size of a number without its sign.", &[same_int(abs), same_bigint(abs), double(f64::abs)]),
+    function(
+        "ABS",
+        "The size of a number without its sign.",
+        &[same_int(abs), same_bigint(abs), double(f64::abs)],
+    ),
     ScalarFunction {
         name: "CEIL",
         aliases: &["CEILING"],
@@ -41,8 +45,16 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
         &[
             same_int(itself),
             same_bigint(itself),
-            Signature { params: Types(&[Double]), returns: Returns::Type(BigInt), body: Body::Fallible(round) },
-            Signature { params: Types(&[Double, Int]), returns: Returns::Type(Double), body: Body::Plain(round_to) },
+            Signature {
+                params: Types(&[Double]),
+                returns: Returns::Type(BigInt),
+                body: Body::Fallible(round),
+            },
+            Signature {
+                params: Types(&[Double, Int]),
+                returns: Returns::Type(Double),
+                body: Body::Plain(round_to),
+            },
         ],
     ),
     function(
@@ -51,7 +63,11 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
         &[
             same_int(itself),
             same_bigint(itself),
-            Signature { params: Types(&[Double]), returns: Returns::Type(BigInt), body: Body::Fallible(trunc) },
+            Signature {
+                params: Types(&[Double]),
+                returns: Returns::Type(BigInt),
+                body: Body::Fallible(trunc),
+            },
         ],
     ),
     function(
@@ -68,7 +84,11 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
         "The natural logarithm, or LOG(base, value).",
         &[
             double(f64::ln),
-            Signature { params: Types(&[Double, Double]), returns: Returns::Type(Double), body: Body::Plain(log) },
+            Signature {
+                params: Types(&[Double, Double]),
+                returns: Returns::Type(Double),
+                body: Body::Plain(log),
+            },
         ],
     ),
     ScalarFunction {
@@ -90,7 +110,11 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     function(
         "ATAN2",
         "ATAN2(y, x): the angle in radians of a point.",
-        &[Signature { params: Types(&[Double, Double]), returns: Returns::Type(Double), body: Body::Plain(atan2) }],
+        &[Signature {
+            params: Types(&[Double, Double]),
+            returns: Returns::Type(Double),
+            body: Body::Plain(atan2),
+        }],
     ),
     function("RADIANS", "Degrees into radians.", &[double(f64::to_radians)]),
     function("DEGREES", "Radians into degrees.", &[double(f64::to_degrees)]),

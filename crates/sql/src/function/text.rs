@@ -68,13 +68,21 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
         "CONCAT",
         &[],
         "All texts one after the other; NULL counts as empty.",
-        &[Signature { params: Many(Varchar, 1), returns: Returns::Type(Varchar), body: Body::WithNulls(concat) }],
+        &[Signature {
+            params: Many(Varchar, 1),
+            returns: Returns::Type(Varchar),
+            body: Body::WithNulls(concat),
+        }],
     ),
     function(
         "CONCAT_WS",
         &[],
         "CONCAT_WS(separator, text, …): all texts with the separator between them; NULL is left out.",
-        &[Signature { params: Many(Varchar, 2), returns: Returns::Type(Varchar), body: Body::WithNulls(concat_ws) }],
+        &[Signature {
+            params: Many(Varchar, 2),
+            returns: Returns::Type(Varchar),
+            body: Body::WithNulls(concat_ws),
+        }],
     ),
 ];
 
@@ -117,7 +125,11 @@ fn initcap<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
     let mut out = String::new();
     let mut start = true;
     for c in str_at(args, 0).chars() {
-        if start { out.extend(c.to_uppercase()) } else { out.extend(c.to_lowercase()) }
+        if start {
+            out.extend(c.to_uppercase())
+        } else {
+            out.extend(c.to_lowercase())
+        }
         start = c.is_whitespace();
     }
     Ok(owned(out))

@@ -157,15 +157,19 @@ fn from_text<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
             Piece::Letters(letter, count) => (letter, count),
         };
         if matches!(letter, 'X' | 'Z') {
-            let end = rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, '+' | '-' | ':' | 'Z'))).unwrap_or(rest.len());
+            let end = rest
+                .find(|c: char| !(c.is_ascii_digit() || matches!(c, '+' | '-' | ':' | 'Z')))
+                .unwrap_or(rest.len());
             offset_ms = zone_offset_ms(Some(&rest[..end])).map_err(|_| wrong())?;
             rest = &rest[end..];
             continue;
         }
-        let digits = rest.bytes().take(if count == 1 { 2 } else { count }).take_while(u8::is_ascii_digit).count();
+        let digits =
+            rest.bytes().take(if count == 1 { 2 } else { count }).take_while(u8::is_ascii_digit).count();
         let value: i64 = rest[..digits].parse().map_err(|_| wrong())?;
         rest = &rest[digits..];
-        let in_range = |low: i64, high: i64| if (low..=high).contains(&value) { Ok(value) } else { Err(wrong()) };
+        let in_range =
+            |low: i64, high: i64| if (low..=high).contains(&value) { Ok(value) } else { Err(wrong()) };
         match letter {
             'y' | 'u' => year = if count == 2 { 2000 + value } else { value },
             'M' => month = in_range(1, 12)?,

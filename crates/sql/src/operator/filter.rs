@@ -25,7 +25,8 @@ impl Operator for Filter {
         let keep = truths(&self.condition, &batch, &mut out.faults);
         if self.kind == RelationKind::Table {
             let refused = !&keep;
-            batch.deleted = Some(batch.deleted.as_ref().map_or_else(|| refused.clone(), |deleted| deleted | &refused));
+            batch.deleted =
+                Some(batch.deleted.as_ref().map_or_else(|| refused.clone(), |deleted| deleted | &refused));
             out.batches.push(batch);
         } else if keep.count_set_bits() == batch.rows() {
             out.batches.push(batch);

@@ -111,7 +111,15 @@ impl Group {
     }
 
     /// Takes a row into its group, and appends the group's results where every change is emitted.
-    fn update(&mut self, batch: &Batch, row: usize, start: i64, key: &[u8], emitted: &mut Emitted, out: &mut Output) {
+    fn update(
+        &mut self,
+        batch: &Batch,
+        row: usize,
+        start: i64,
+        key: &[u8],
+        emitted: &mut Emitted,
+        out: &mut Output,
+    ) {
         let window = self.windows.entry(start).or_default();
         if !window.contains_key(key) {
             self.entries += 1;
@@ -170,7 +178,9 @@ impl Group {
 
     /// Removes windows whose grace is over, and emits them where only final results are wanted.
     fn close(&mut self, batch: &Batch, out: &mut Output) {
-        let (Some(window), Some(time)) = (self.plan.window, self.times.values().min().copied()) else { return };
+        let (Some(window), Some(time)) = (self.plan.window, self.times.values().min().copied()) else {
+            return;
+        };
         let span = window.size_ms.saturating_add(window.grace_ms);
         while let Some(first) = self.windows.first_entry() {
             if first.key().saturating_add(span) > time {
@@ -189,7 +199,8 @@ impl Group {
 
     fn emit_closed(&self, start: i64, groups: &[(Box<[u8]>, Entry)], batch: &Batch, out: &mut Output) {
         let offset = batch.offsets.last().copied().unwrap_or(0);
-        let mut keys: Vec<_> = self.plan.key.iter().map(|(_, t)| ColumnBuilder::new(*t, groups.len())).collect();
+        let mut keys: Vec<_> =
+            self.plan.key.iter().map(|(_, t)| ColumnBuilder::new(*t, groups.len())).collect();
         let mut json = JsonDecoder::new(&self.plan.key);
         let mut values = self.result_builders(groups.len());
         for (key, entry) in groups {

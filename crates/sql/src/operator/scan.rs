@@ -33,8 +33,9 @@ struct Rows {
 
 impl Scan {
     pub(super) fn new(plan: Plan) -> Self {
-        let builders =
-            |fields: &[(_, SqlType)]| fields.iter().map(|(_, t)| ColumnBuilder::new(*t, 0)).collect::<Vec<_>>();
+        let builders = |fields: &[(_, SqlType)]| {
+            fields.iter().map(|(_, t)| ColumnBuilder::new(*t, 0)).collect::<Vec<_>>()
+        };
         Self {
             keys: JsonDecoder::new(&plan.key),
             values: JsonDecoder::new(&plan.value),
@@ -65,7 +66,9 @@ impl Scan {
         let record = &received.record;
         let mut deleted = false;
         let decoded = match &record.value {
-            Some(value) => self.values.decode(value, &mut self.value_builders).map_err(|error| error.to_string())?,
+            Some(value) => {
+                self.values.decode(value, &mut self.value_builders).map_err(|error| error.to_string())?
+            }
             None => Decoded::Null,
         };
         if decoded == Decoded::Null {
@@ -88,7 +91,8 @@ impl Scan {
                 None => fault = Some("the key has no window: it is shorter than 8 bytes".to_owned()),
             }
         }
-        let decoded = self.plan.key_format.decode(key, &self.plan.key, &mut self.keys, &mut self.key_builders);
+        let decoded =
+            self.plan.key_format.decode(key, &self.plan.key, &mut self.keys, &mut self.key_builders);
         if let Err(error) = decoded {
             self.key_builders.iter_mut().for_each(ColumnBuilder::append_null);
             fault = Some(error.to_string());

@@ -23,6 +23,7 @@ use token::{Token, TokenKind};
 /// All statements of `source`, and all mistakes. Places are bytes in `source`.
 pub fn parse(source: &str) -> (Vec<Statement>, Vec<Diagnostic>) {
     let (tokens, mut mistakes) = lexer::tokens(source);
+    let unreadable = !mistakes.is_empty();
     let mut parser = Parser { tokens, at: 0, depth: 0 };
     let mut statements = Vec::new();
     while !parser.at_end() && mistakes.len() < DIAGNOSTICS_MAX {
@@ -32,7 +33,10 @@ pub fn parse(source: &str) -> (Vec<Statement>, Vec<Diagnostic>) {
         match parser.statement() {
             Ok(statement) => statements.push(statement),
             Err(mistake) => {
-                mistakes.push(*mistake);
+                // Behind what could not be read, that the text ends is no second mistake.
+                if !(unreadable && parser.at_end()) {
+                    mistakes.push(*mistake);
+                }
                 parser.skip_statement();
             }
         }

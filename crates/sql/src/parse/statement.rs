@@ -29,7 +29,16 @@ impl Parser {
         let kind = self.statement_kind()?;
         let place = self.place_from(first);
         if !self.at_end() && !self.take_symbol(";") {
-            return Err(self.unexpected(&[";"]));
+            let query = match &kind {
+                StatementKind::Select(query) | StatementKind::InsertSelect { query, .. } => Some(query),
+                StatementKind::CreateAs(create) => Some(&create.query),
+                _ => None,
+            };
+            return Err(self.unexpected(if query.is_some_and(|query| query.emit.is_none()) {
+                &["WINDOW", "WHERE", "GROUP", "PARTITION", "HAVING", "EMIT", "LIMIT", ";"]
+            } else {
+                &[";"]
+            }));
         }
         Ok(Statement { kind, place })
     }

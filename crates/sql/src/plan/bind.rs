@@ -96,7 +96,9 @@ impl Binder<'_> {
                     nodes.push(self.bind(item)?);
                 }
                 let mut nodes = unify(nodes, expr, "the values of IN")?.into_iter();
-                let Some(operand) = nodes.next() else { return Err(wrong_type(expr, SqlType::Boolean, "a list")) };
+                let Some(operand) = nodes.next() else {
+                    return Err(wrong_type(expr, SqlType::Boolean, "a list"));
+                };
                 let node = boolean(NodeKind::In { operand: boxed(operand), list: nodes.collect() });
                 Ok(maybe_not(node, *negated))
             }
@@ -114,7 +116,10 @@ impl Binder<'_> {
                     _ => None,
                 };
                 let (operand, pattern) = (boxed(operand), boxed(pattern));
-                Ok(maybe_not(boolean(NodeKind::Like { operand, pattern, compiled, escape: *escape }), *negated))
+                Ok(maybe_not(
+                    boolean(NodeKind::Like { operand, pattern, compiled, escape: *escape }),
+                    *negated,
+                ))
             }
             ExprKind::Case { operand, branches, otherwise } => {
                 self.case(operand.as_deref(), branches, otherwise.as_deref(), expr)
@@ -122,7 +127,11 @@ impl Binder<'_> {
             ExprKind::Cast { operand, to } => {
                 let node = self.bind(operand)?;
                 if type_of(&node).is_some_and(|from| !cast::exists(from, *to)) {
-                    return Err(wrong_type(operand, node.sql_type, &format!("something that can be cast to {to}")));
+                    return Err(wrong_type(
+                        operand,
+                        node.sql_type,
+                        &format!("something that can be cast to {to}"),
+                    ));
                 }
                 Ok(node.cast_to(*to))
             }
@@ -224,7 +233,11 @@ fn binary(op: BinaryOp, left: Node, right: Node, expr: &Expr) -> Result<Node, Mi
             return Err(refuse());
         }
         let (left, right) = (boxed(left.cast_to(SqlType::Boolean)), boxed(right.cast_to(SqlType::Boolean)));
-        return Ok(boolean(if op == BinaryOp::And { NodeKind::And(left, right) } else { NodeKind::Or(left, right) }));
+        return Ok(boolean(if op == BinaryOp::And {
+            NodeKind::And(left, right)
+        } else {
+            NodeKind::Or(left, right)
+        }));
     }
     let common = common_type([types.0, types.1]).ok_or_else(refuse)?;
     let (left, right) = (left.cast_to(common), right.cast_to(common));

@@ -9,7 +9,13 @@ use crate::{KeyFormat, SqlType};
 use millstream_model::{Diagnostic, nearest};
 
 impl Binder<'_> {
-    pub(super) fn call(&mut self, name: &Name, args: &[Expr], star: bool, expr: &Expr) -> Result<Node, Mistake> {
+    pub(super) fn call(
+        &mut self,
+        name: &Name,
+        args: &[Expr],
+        star: bool,
+        expr: &Expr,
+    ) -> Result<Node, Mistake> {
         if aggregate::find(&name.text).is_some() {
             return Err(Box::new(
                 Diagnostic::error("sql-aggregate", format!("{} cannot stand here", name.text))
@@ -47,7 +53,8 @@ impl Binder<'_> {
                     .at(expr.place.clone()),
             ));
         };
-        let args = bound.into_iter().zip(resolved.args).map(|(arg, sql_type)| arg.cast_to(sql_type)).collect();
+        let args =
+            bound.into_iter().zip(resolved.args).map(|(arg, sql_type)| arg.cast_to(sql_type)).collect();
         Ok(Node::new(NodeKind::Call { call: resolved.call, args }, resolved.returns))
     }
 
@@ -66,7 +73,10 @@ impl Binder<'_> {
             )
         };
         if matches!(self.context, Context::Groups(_)) {
-            return Err(refuse("it looks at rows, not at groups", "make a second query over the result of this one"));
+            return Err(refuse(
+                "it looks at rows, not at groups",
+                "make a second query over the result of this one",
+            ));
         }
         let key = self.scope.key_slots();
         if key.is_empty() || self.scope.relation.kind == RelationKind::Table {
@@ -143,13 +153,18 @@ impl Binder<'_> {
         };
         let Some(aggregate) = resolved else {
             return Err(Box::new(
-                Diagnostic::error("sql-arguments", format!("{} does not take these arguments", function.name))
-                    .label(arg.map_or("expected one argument", |arg| arg.sql_type.name()))
-                    .help(function.doc)
-                    .at(expr.place.clone()),
+                Diagnostic::error(
+                    "sql-arguments",
+                    format!("{} does not take these arguments", function.name),
+                )
+                .label(arg.map_or("expected one argument", |arg| arg.sql_type.name()))
+                .help(function.doc)
+                .at(expr.place.clone()),
             ));
         };
-        let Context::Groups(group) = &mut self.context else { return Err(wrong_type(expr, aggregate.returns(), "")) };
+        let Context::Groups(group) = &mut self.context else {
+            return Err(wrong_type(expr, aggregate.returns(), ""));
+        };
         let slot = arg.map(|arg| {
             let text = args[0].to_string();
             group.arg_texts.iter().position(|known| *known == text).unwrap_or_else(|| {

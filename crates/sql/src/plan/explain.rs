@@ -12,7 +12,10 @@ pub(crate) fn of_action(action: &Action) -> Vec<(String, String)> {
         Action::Start(query) => {
             let mut lines = of_plan(&query.plan);
             let sink = &query.sink.relation;
-            lines.push(("Sink".to_owned(), format!("{} into topic {}, key {}", sink.name, sink.topic, sink.key_format)));
+            lines.push((
+                "Sink".to_owned(),
+                format!("{} into topic {}, key {}", sink.name, sink.topic, sink.key_format),
+            ));
             lines.insert(0, ("Query".to_owned(), query.id.to_string()));
             lines
         }
@@ -27,7 +30,10 @@ pub(crate) fn of_plan(plan: &QueryPlan) -> Vec<(String, String)> {
     let scan = &plan.scan;
     let used = scan.columns.iter().filter(|column| matches!(column, ScanColumn::Value(_))).count();
     let names: Vec<_> = scan.value.iter().map(|(name, sql_type)| format!("{name} {sql_type}")).collect();
-    lines.push(("Source".to_owned(), format!("topic {}, decodes {used} columns: {}", scan.topic, names.join(", "))));
+    lines.push((
+        "Source".to_owned(),
+        format!("topic {}, decodes {used} columns: {}", scan.topic, names.join(", ")),
+    ));
     lines.extend(plan.before.iter().map(step));
     if let Some((group, _)) = &plan.group {
         if plan.regroups {
@@ -47,10 +53,13 @@ pub(crate) fn of_plan(plan: &QueryPlan) -> Vec<(String, String)> {
 
 fn step(step: &Step) -> (String, String) {
     match step {
-        Step::Keyed(keyed) => ("Memory".to_owned(), format!("{}, one value per key, changelog", keyed.function.name)),
-        Step::Filter(node) => {
-            ("Filter".to_owned(), if node.can_fail { "may fail: such rows go to the error topic" } else { "" }.to_owned())
+        Step::Keyed(keyed) => {
+            ("Memory".to_owned(), format!("{}, one value per key, changelog", keyed.function.name))
         }
+        Step::Filter(node) => (
+            "Filter".to_owned(),
+            if node.can_fail { "may fail: such rows go to the error topic" } else { "" }.to_owned(),
+        ),
         Step::Project(nodes) => ("Project".to_owned(), format!("{} columns", nodes.len())),
         Step::Group(group) => ("Group".to_owned(), of_group(group)),
     }

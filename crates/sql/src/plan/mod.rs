@@ -12,8 +12,8 @@ mod statement;
 use crate::parse::Place;
 use crate::parse::ast::{Name, Show};
 use crate::{Catalog, Relation, RelationKind};
-use millstream_model::{Diagnostic, Severity};
 pub(crate) use explain::of_plan as explain_plan;
+use millstream_model::{Diagnostic, Severity};
 use query_plan::{PersistentQuery, QueryPlan};
 use std::sync::Arc;
 
@@ -50,12 +50,19 @@ pub(crate) enum Action {
     Show(Show),
     Describe(Arc<str>),
     DescribeFunction(String),
-    Drop { name: Arc<str>, kind: RelationKind, delete_topic: bool },
+    Drop {
+        name: Arc<str>,
+        kind: RelationKind,
+        delete_topic: bool,
+    },
     /// `None` for all.
     Terminate(Option<Name>),
     ExplainQuery(Name),
     Explain(Vec<(String, String)>),
-    Set { name: String, value: Option<String> },
+    Set {
+        name: String,
+        value: Option<String>,
+    },
 }
 
 /// Checks `source` against `catalog` without running anything, and adds to `catalog` what the statements declare, so

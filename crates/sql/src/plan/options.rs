@@ -103,7 +103,9 @@ impl With {
             "RETENTION_MS" => drop(whole(option, i32::MAX)?),
             "TIMESTAMP" => self.timestamp = Some((option.value.clone(), option.place.clone())),
             "WINDOW_TYPE" if upper == "TUMBLING" || upper == "HOPPING" => {}
-            "WINDOW_TYPE" => return Err(wrong(option, "'TUMBLING'", "WINDOW_TYPE='TUMBLING', WINDOW_SIZE='10 SECONDS'")),
+            "WINDOW_TYPE" => {
+                return Err(wrong(option, "'TUMBLING'", "WINDOW_TYPE='TUMBLING', WINDOW_SIZE='10 SECONDS'"));
+            }
             "WINDOW_SIZE" => self.window_ms = Some(window_size(option, &upper)?),
             "QUERY_ID" => {
                 let fits = upper.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !upper.is_empty();
@@ -161,7 +163,9 @@ fn topic_name(option: &WithOption) -> Result<Arc<str>, Mistake> {
 fn value_format(option: &WithOption, upper: &str) -> Result<(), Mistake> {
     match upper {
         "JSON" => Ok(()),
-        format if LATER_FORMATS.contains(&format) => Err(wrong(option, "'JSON', the only value format yet", "VALUE_FORMAT='JSON'")),
+        format if LATER_FORMATS.contains(&format) => {
+            Err(wrong(option, "'JSON', the only value format yet", "VALUE_FORMAT='JSON'"))
+        }
         _ => Err(wrong(option, "'JSON'", "VALUE_FORMAT='JSON'")),
     }
 }
@@ -177,7 +181,9 @@ fn key_format(option: &WithOption, upper: &str) -> Result<KeyFormat, Mistake> {
 
 fn whole(option: &WithOption, max: i32) -> Result<i32, Mistake> {
     let number = option.value.parse().ok().filter(|n| (1..=max).contains(n));
-    number.ok_or_else(|| wrong(option, &format!("a whole number from 1 to {max}"), &format!("{}=1", option.name.text)))
+    number.ok_or_else(|| {
+        wrong(option, &format!("a whole number from 1 to {max}"), &format!("{}=1", option.name.text))
+    })
 }
 
 fn window_size(option: &WithOption, upper: &str) -> Result<i64, Mistake> {

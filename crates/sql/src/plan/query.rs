@@ -57,7 +57,8 @@ pub(super) fn no_relation(catalog: &Catalog, name: &Name) -> Diagnostic {
 
 fn check_clauses(query: &Query, relation: &Relation, purpose: Purpose, mistakes: &mut Mistakes) {
     let mut refuse = |code, message: &str, help: &str, place: &std::ops::Range<usize>| {
-        mistakes.push(Diagnostic::error(code, message).label("not possible here").help(help).at(place.clone()));
+        mistakes
+            .push(Diagnostic::error(code, message).label("not possible here").help(help).at(place.clone()));
     };
     let grouped = !query.group_by.is_empty();
     if let Some(window) = &query.window
@@ -72,13 +73,28 @@ fn check_clauses(query: &Query, relation: &Relation, purpose: Purpose, mistakes:
     }
     if let Some(first) = query.partition_by.first() {
         if grouped {
-            refuse("sql-partition", "PARTITION BY does not go with GROUP BY", "leave PARTITION BY out", &first.place);
+            refuse(
+                "sql-partition",
+                "PARTITION BY does not go with GROUP BY",
+                "leave PARTITION BY out",
+                &first.place,
+            );
         } else if relation.kind == RelationKind::Table {
-            refuse("sql-partition", "a table cannot be partitioned anew", "leave PARTITION BY out", &first.place);
+            refuse(
+                "sql-partition",
+                "a table cannot be partitioned anew",
+                "leave PARTITION BY out",
+                &first.place,
+            );
         }
     }
     if grouped && relation.kind == RelationKind::Table {
-        refuse("sql-unsupported", "grouping a table is not supported yet", "group the stream it is made of", &query.from.place);
+        refuse(
+            "sql-unsupported",
+            "grouping a table is not supported yet",
+            "group the stream it is made of",
+            &query.from.place,
+        );
     }
     match &query.emit {
         Some((Emit::Final, place)) if query.window.is_none() => {
@@ -86,7 +102,12 @@ fn check_clauses(query: &Query, relation: &Relation, purpose: Purpose, mistakes:
         }
         None if purpose == Purpose::Push => {
             let end = query.place.end..query.place.end;
-            refuse("sql-unsupported", "a SELECT without EMIT CHANGES is not supported yet", "add EMIT CHANGES", &end);
+            refuse(
+                "sql-unsupported",
+                "a SELECT without EMIT CHANGES is not supported yet",
+                "add EMIT CHANGES",
+                &end,
+            );
         }
         _ => {}
     }
@@ -126,7 +147,8 @@ impl Planner<'_, '_> {
 
     /// A query without groups.
     fn rows(&mut self) -> Option<QueryPlan> {
-        let mut binder = Binder { scope: self.scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0 };
+        let mut binder =
+            Binder { scope: self.scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0 };
         let mut before = self.filter(&mut binder);
         let items = self.items(&mut binder);
         let relation = &self.scope.relation;
@@ -171,7 +193,8 @@ impl Planner<'_, '_> {
 
     /// A query with groups.
     fn groups(&mut self) -> Option<QueryPlan> {
-        let mut binder = Binder { scope: self.scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0 };
+        let mut binder =
+            Binder { scope: self.scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0 };
         let mut before = self.filter(&mut binder);
         let mut keys = Vec::new();
         for expr in &self.query.group_by {
@@ -190,7 +213,9 @@ impl Planner<'_, '_> {
         let items = self.items(&mut binder);
         let having = self.query.having.as_ref().map(|having| binder.truth(having));
         let having = having.and_then(|having| self.note(having));
-        let Context::Groups(group) = std::mem::replace(&mut binder.context, Context::Rows) else { return None };
+        let Context::Groups(group) = std::mem::replace(&mut binder.context, Context::Rows) else {
+            return None;
+        };
         before.extend(std::mem::take(&mut binder.keyed).into_iter().map(Step::Keyed));
         let source_format = self.scope.relation.key_format;
         let default = if source_format == KeyFormat::None { KeyFormat::Kafka } else { source_format };
@@ -203,7 +228,8 @@ impl Planner<'_, '_> {
         let regroups = !self.is_source_key(&key_exprs);
         let key: Fields =
             keys.iter().enumerate().map(|(i, (_, node))| (format!("K{i}").into(), node.sql_type)).collect();
-        let arguments = group.args.iter().enumerate().map(|(i, node)| (format!("A{i}").into(), node.sql_type));
+        let arguments =
+            group.args.iter().enumerate().map(|(i, node)| (format!("A{i}").into(), node.sql_type));
         let inputs: Fields = key.iter().cloned().chain(arguments).collect();
         before.push(Step::Project(keys.into_iter().map(|(_, node)| node).chain(group.args).collect()));
         let mut nodes: Vec<Node> = items.into_iter().map(|item| item.node).collect();
@@ -254,7 +280,10 @@ impl Planner<'_, '_> {
         {
             self.mistakes.push(
                 Diagnostic::error("sql-window", "RETENTION is shorter than a window with its grace period")
-                    .label(format!("expected {} milliseconds or more", clause.size_ms.saturating_add(grace_ms)))
+                    .label(format!(
+                        "expected {} milliseconds or more",
+                        clause.size_ms.saturating_add(grace_ms)
+                    ))
                     .help("make RETENTION longer, or leave it out")
                     .at(clause.place.clone()),
             );
@@ -286,9 +315,7 @@ impl Planner<'_, '_> {
                         let wanted = match column {
                             C::Key(_) => true,
                             C::WindowStart | C::WindowEnd => self.purpose == Purpose::Push,
-                            C::Value(index) => {
-                                *index < self.scope.relation.value_columns().len()
-                            }
+                            C::Value(index) => *index < self.scope.relation.value_columns().len(),
                             C::RowTime | C::RowPartition | C::RowOffset => false,
                         };
                         if wanted {

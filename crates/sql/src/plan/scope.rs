@@ -65,7 +65,9 @@ impl Scope {
             if let Some(index) = values.iter().position(|(column, _)| **column == *name.text) {
                 let (column, sql_type) = values[index].clone();
                 self.add(column, sql_type, ScanColumn::Value(index));
-            } else if let Some((pseudo, sql_type, column)) = PSEUDO.iter().find(|(pseudo, _, _)| *pseudo == name.text) {
+            } else if let Some((pseudo, sql_type, column)) =
+                PSEUDO.iter().find(|(pseudo, _, _)| *pseudo == name.text)
+            {
                 self.add(Arc::from(*pseudo), *sql_type, *column);
             }
         }
@@ -73,7 +75,11 @@ impl Scope {
     }
 
     /// The slot and type of a column, or what is wrong with its name.
-    pub(super) fn find(&self, qualifier: Option<&Name>, name: &Name) -> Result<(usize, SqlType), Box<Diagnostic>> {
+    pub(super) fn find(
+        &self,
+        qualifier: Option<&Name>,
+        name: &Name,
+    ) -> Result<(usize, SqlType), Box<Diagnostic>> {
         if let Some(qualifier) = qualifier {
             self.check_qualifier(qualifier)?;
         }

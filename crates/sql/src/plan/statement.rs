@@ -70,13 +70,19 @@ fn other_kind(relation: &Relation, name: &Name) -> Diagnostic {
         .at(name.place.clone())
 }
 
-fn set(name: &str, value: Option<&str>, place: &std::ops::Range<usize>, mistakes: &mut Mistakes) -> Option<Action> {
+fn set(
+    name: &str,
+    value: Option<&str>,
+    place: &std::ops::Range<usize>,
+    mistakes: &mut Mistakes,
+) -> Option<Action> {
     let short = name.strip_prefix("ksql.streams.").unwrap_or(name);
     if short == "auto.offset.reset" && !value.is_none_or(|value| matches!(value, "earliest" | "latest")) {
-        let mistake = Diagnostic::error("sql-property", format!("'{}' is no value for it", value.unwrap_or_default()))
-            .label("expected 'earliest' or 'latest'")
-            .help("SET 'auto.offset.reset' = 'earliest';")
-            .at(place.clone());
+        let mistake =
+            Diagnostic::error("sql-property", format!("'{}' is no value for it", value.unwrap_or_default()))
+                .label("expected 'earliest' or 'latest'")
+                .help("SET 'auto.offset.reset' = 'earliest';")
+                .at(place.clone());
         return refuse(mistakes, mistake);
     }
     if short != "auto.offset.reset" {
@@ -101,10 +107,13 @@ fn describe_function(name: &Name, mistakes: &mut Mistakes) -> Option<Action> {
         let mistake = Diagnostic::error("sql-function", format!("there is no function {upper}"))
             .label("unknown function")
             .at(name.place.clone());
-        return refuse(mistakes, match nearest(&upper, names()) {
-            Some(near) => mistake.help(format!("did you mean {near}?")),
-            None => mistake.help("SHOW FUNCTIONS lists what there is"),
-        });
+        return refuse(
+            mistakes,
+            match nearest(&upper, names()) {
+                Some(near) => mistake.help(format!("did you mean {near}?")),
+                None => mistake.help("SHOW FUNCTIONS lists what there is"),
+            },
+        );
     };
     Some(Action::DescribeFunction(text))
 }
@@ -122,19 +131,29 @@ fn may_create(
         OnExisting::Keep => Err(Some(Action::Nothing(format!("`{}` exists already", known.name)))),
         OnExisting::Refuse => {
             let help = match known.origin {
-                Origin::ScanGroup => "it is the stream of a scan group: choose another name, or another topic for the group",
+                Origin::ScanGroup => {
+                    "it is the stream of a scan group: choose another name, or another topic for the group"
+                }
                 _ => "write CREATE OR REPLACE to change it, or choose another name",
             };
-            let mistake = Diagnostic::error("sql-exists", format!("there is a {} `{}` already", known.kind.word(), known.name))
-                .label("defined before")
-                .help(help)
-                .at(name.place.clone());
+            let mistake = Diagnostic::error(
+                "sql-exists",
+                format!("there is a {} `{}` already", known.kind.word(), known.name),
+            )
+            .label("defined before")
+            .help(help)
+            .at(name.place.clone());
             Err(refuse(mistakes, mistake))
         }
     }
 }
 
-fn plan_declare(catalog: &mut Catalog, declare: &Declare, sql: &str, mistakes: &mut Mistakes) -> Option<Action> {
+fn plan_declare(
+    catalog: &mut Catalog,
+    declare: &Declare,
+    sql: &str,
+    mistakes: &mut Mistakes,
+) -> Option<Action> {
     let before = mistakes.len();
     let with = With::check(&declare.options, Place::Declare, mistakes);
     if let Err(action) = may_create(catalog, &declare.name, declare.on_existing, mistakes) {
@@ -146,26 +165,52 @@ fn plan_declare(catalog: &mut Catalog, declare: &Declare, sql: &str, mistakes: &
     let name = &declare.name;
     let topic = with.topic.clone().unwrap_or_else(|| {
         if !declare.options.iter().any(|option| option.name.text == "KAFKA_TOPIC") {
-            error(format!("`{}` has no topic", name.text), "KAFKA_TOPIC is missing", "WITH (KAFKA_TOPIC='…', VALUE_FORMAT='JSON')", &name.place);
+            error(
+                format!("`{}` has no topic", name.text),
+                "KAFKA_TOPIC is missing",
+                "WITH (KAFKA_TOPIC='…', VALUE_FORMAT='JSON')",
+                &name.place,
+            );
         }
         "".into()
     });
     if declare.columns.is_empty() {
-        error(format!("`{}` has no columns", name.text), "no columns are given", "write (NAME TYPE, …) after the name", &name.place);
+        error(
+            format!("`{}` has no columns", name.text),
+            "no columns are given",
+            "write (NAME TYPE, …) after the name",
+            &name.place,
+        );
     }
     let wanted = if declare.kind == RelationKind::Stream { KeyWord::Key } else { KeyWord::PrimaryKey };
     for (index, column) in declare.columns.iter().enumerate() {
         if declare.columns[..index].iter().any(|other| other.name.text == column.name.text) {
-            error(format!("there are two columns `{}`", column.name.text), "the second one", "leave one out", &column.name.place);
+            error(
+                format!("there are two columns `{}`", column.name.text),
+                "the second one",
+                "leave one out",
+                &column.name.place,
+            );
         }
         if column.key != KeyWord::Value && column.key != wanted {
-            let (kind, word) = (declare.kind.word(), if wanted == KeyWord::Key { "KEY" } else { "PRIMARY KEY" });
-            error(format!("the key of a {kind} is written {word}"), &format!("expected {word}"), &format!("{} {} {word}", column.name.text, column.sql_type), &column.name.place);
+            let (kind, word) =
+                (declare.kind.word(), if wanted == KeyWord::Key { "KEY" } else { "PRIMARY KEY" });
+            error(
+                format!("the key of a {kind} is written {word}"),
+                &format!("expected {word}"),
+                &format!("{} {} {word}", column.name.text, column.sql_type),
+                &column.name.place,
+            );
         }
     }
     let keys = declare.columns.iter().filter(|column| column.key != KeyWord::Value).count();
     if declare.kind == RelationKind::Table && keys == 0 {
-        error(format!("table `{}` has no key", name.text), "a table needs a PRIMARY KEY", "write PRIMARY KEY behind a column", &name.place);
+        error(
+            format!("table `{}` has no key", name.text),
+            "a table needs a PRIMARY KEY",
+            "write PRIMARY KEY behind a column",
+            &name.place,
+        );
     }
     let key_format = with.key_format.unwrap_or(if keys == 0 { KeyFormat::None } else { KeyFormat::Kafka });
     let timestamp = timestamp(&with, &declare.columns, mistakes);
@@ -210,11 +255,15 @@ fn timestamp(with: &With, columns: &[ColumnDeclaration], mistakes: &mut Mistakes
     let mistake = Diagnostic::error("sql-timestamp", format!("`{name}` cannot be the rows' time"))
         .label("expected a BIGINT column of the value that holds milliseconds since 1970")
         .at(place.clone());
-    let near = nearest(&name, columns.iter().map(|column| column.name.text.as_str()).filter(|near| *near != name));
-    refuse(mistakes, match near {
-        Some(near) if found.is_none() => mistake.help(format!("did you mean {near}?")),
-        _ => mistake.help("leave TIMESTAMP out to use the record's own time"),
-    })
+    let near =
+        nearest(&name, columns.iter().map(|column| column.name.text.as_str()).filter(|near| *near != name));
+    refuse(
+        mistakes,
+        match near {
+            Some(near) if found.is_none() => mistake.help(format!("did you mean {near}?")),
+            _ => mistake.help("leave TIMESTAMP out to use the record's own time"),
+        },
+    )
 }
 
 /// `KAFKA` keys hold one column, and no truth value.
@@ -222,7 +271,9 @@ fn check_key_format(relation: &Relation, place: &std::ops::Range<usize>, mistake
     let keys = relation.key_columns();
     let trouble = match relation.key_format {
         KeyFormat::Kafka if keys.len() > 1 => "the key format KAFKA holds one column only",
-        KeyFormat::Kafka if keys.iter().any(|(_, t)| *t == SqlType::Boolean) => "the key format KAFKA holds no BOOLEAN",
+        KeyFormat::Kafka if keys.iter().any(|(_, t)| *t == SqlType::Boolean) => {
+            "the key format KAFKA holds no BOOLEAN"
+        }
         KeyFormat::None if !keys.is_empty() => "the key format NONE holds no column",
         _ => return,
     };
@@ -235,7 +286,12 @@ fn check_key_format(relation: &Relation, place: &std::ops::Range<usize>, mistake
     );
 }
 
-fn plan_create_as(catalog: &mut Catalog, create: &CreateAs, sql: &str, mistakes: &mut Mistakes) -> Option<Action> {
+fn plan_create_as(
+    catalog: &mut Catalog,
+    create: &CreateAs,
+    sql: &str,
+    mistakes: &mut Mistakes,
+) -> Option<Action> {
     let before = mistakes.len();
     let with = With::check(&create.options, Place::CreateAs, mistakes);
     if let Err(action) = may_create(catalog, &create.name, create.on_existing, mistakes) {
@@ -277,10 +333,13 @@ fn plan_create_as(catalog: &mut Catalog, create: &CreateAs, sql: &str, mistakes:
     check_key_format(&relation, &create.name.place, mistakes);
     if relation.topic == plan.scan.topic {
         mistakes.push(
-            Diagnostic::error("sql-loop", format!("the query would read its own result from topic `{}`", relation.topic))
-                .label("the result's topic is the source's")
-                .help("give it another topic with WITH (KAFKA_TOPIC='…')")
-                .at(create.name.place.clone()),
+            Diagnostic::error(
+                "sql-loop",
+                format!("the query would read its own result from topic `{}`", relation.topic),
+            )
+            .label("the result's topic is the source's")
+            .help("give it another topic with WITH (KAFKA_TOPIC='…')")
+            .at(create.name.place.clone()),
         );
     }
     if mistakes[before..].iter().any(|m| m.severity == millstream_model::Severity::Error) {
@@ -306,7 +365,8 @@ fn slots(plan: &QueryPlan) -> (Vec<usize>, Vec<usize>) {
     let mut key: Vec<_> =
         plan.output.iter().enumerate().filter_map(|(slot, column)| Some((column.key?, slot))).collect();
     key.sort_unstable();
-    let value = plan.output.iter().enumerate().filter(|(_, column)| column.key.is_none()).map(|(slot, _)| slot);
+    let value =
+        plan.output.iter().enumerate().filter(|(_, column)| column.key.is_none()).map(|(slot, _)| slot);
     (key.into_iter().map(|(_, slot)| slot).collect(), value.collect())
 }
 
@@ -343,7 +403,8 @@ fn plan_insert(
         });
         let Some(slot) = slot.filter(|_| fits) else {
             let kind = if column.key { " KEY" } else { "" };
-            let message = format!("`{}` needs a column `{}` of {}{kind}", target.text, column.name, column.sql_type);
+            let message =
+                format!("`{}` needs a column `{}` of {}{kind}", target.text, column.name, column.sql_type);
             let selected: Vec<_> = plan
                 .output
                 .iter()
@@ -356,10 +417,13 @@ fn plan_insert(
     }
     if plan.output.len() != relation.columns.len() {
         let known: Vec<_> = relation.columns.iter().map(|column| &*column.name).collect();
-        let message = format!("`{}` has {} columns, {} are selected", target.text, known.len(), plan.output.len());
+        let message =
+            format!("`{}` has {} columns, {} are selected", target.text, known.len(), plan.output.len());
         return refuse(mistakes, wrong(message, format!("its columns are {}", known.join(", "))));
     }
-    let id = with.query_id.unwrap_or_else(|| format!("INSERTQUERY_{}_{:08X}", target.text, fingerprint(sql)).into());
+    let id = with
+        .query_id
+        .unwrap_or_else(|| format!("INSERTQUERY_{}_{:08X}", target.text, fingerprint(sql)).into());
     let sink = Sink { relation, key, value, window_start: None };
     let query = PersistentQuery { id, sql: sql.to_owned(), plan: Arc::new(plan), sink: Arc::new(sink) };
     Some(Action::Start(Arc::new(query)))

@@ -89,7 +89,9 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], SqlError> {
 }
 
 pub(crate) fn damaged() -> SqlError {
-    SqlError::Query("the saved state of the query cannot be read; delete its changelog topic to begin anew".to_owned())
+    SqlError::Query(
+        "the saved state of the query cannot be read; delete its changelog topic to begin anew".to_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -111,7 +113,10 @@ mod tests {
         let mut bytes = Vec::new();
         encode(&values, &mut bytes);
         assert_eq!(decode(&bytes).unwrap(), values);
-        assert!((0..bytes.len()).all(|cut| decode(bytes.get(..cut).unwrap()).map_or(true, |v| v.len() < values.len())));
+        assert!(
+            (0..bytes.len())
+                .all(|cut| decode(bytes.get(..cut).unwrap()).map_or(true, |v| v.len() < values.len()))
+        );
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! The thin async shell: opens the transport, and lets [`crate::session`] talk through the one pump of `driver`.
 
 use crate::address::{Address, EXAMPLE};
-use crate::limits::ADU_BYTES;
+use crate::limits::{ADU_BYTES, PROBE_INTERVAL};
 use crate::options::{self, OPTIONS, Settings};
 use crate::plan::{Plan, ReadRequest, Tag};
 use crate::refused::{Place, Refused, Span};
@@ -12,7 +12,7 @@ use crate::simulator;
 use async_trait::async_trait;
 use millstream_driver::guard::Permit;
 use millstream_driver::pump::{Pump, connect_tcp};
-use millstream_driver::simulate::{SimulatorHandle, SimulatorSpec};
+use millstream_driver::simulate::{SimulatorHandle, SimulatorSpec, serve};
 use millstream_driver::{
     About, ConnectionString, Driver, GroupIndex, Limits, PlanSummary, ProtocolError, Session, SessionContext,
     SessionError, TagProblem, TagSpec, Target, WriteOutcome,
@@ -86,7 +86,9 @@ impl Driver for Modbus {
     }
 
     async fn simulate(&self, spec: SimulatorSpec) -> Result<SimulatorHandle, SessionError> {
-        simulator::serve(spec).await
+        let memory = Arc::new(simulator::memory(&spec)?);
+        let (listen, world, faults) = (spec.listen, spec.world, spec.faults);
+        serve(listen, world, faults, move |context| simulator::Server::new(memory.clone(), context)).await
     }
 }
 
@@ -108,6 +110,7 @@ pub struct Connection<T> {
     scan: Scan,
     tickets: u64,
     probes: Vec<(u64, Probe)>,
+    next_probe_at: Option<Instant>,
     in_flight_max: usize,
 }
 
@@ -125,6 +128,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection<T> {
             scan: Scan::default(),
             tickets: 0,
             probes: Vec::new(),
+            next_probe_at: None,
             in_flight_max,
         }
     }
@@ -227,7 +231,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection<T> {
 
     /// Tries one unit or one refused span again, between scans: nobody waits for the answer.
     async fn probe(&mut self, now: Instant) -> Result<(), ProtocolError> {
-        if !self.pump.machine().has_room() {
+        if !self.pump.machine().has_room() || self.next_probe_at.is_some_and(|next| now < next) {
             return Ok(());
         }
         let (probe, frame, expect, timeout) = if let Some(unit) = self.knowledge.units.due(now) {
@@ -250,6 +254,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection<T> {
         } else {
             return Ok(());
         };
+        self.next_probe_at = Some(now + PROBE_INTERVAL);
         let ticket = self.ticket();
         let command = Command { ticket, frame, expect, timeout, is_probe: true, buffer: Vec::new() };
         self.probes.push((ticket, probe));

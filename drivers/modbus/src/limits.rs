@@ -37,8 +37,10 @@ pub const SILENT_ROUNDS: u32 = 3;
 
 /// First pause before a refused address is asked for again.
 pub const HOLE_RETRY_MIN: Duration = Duration::from_secs(5);
-/// Longest pause before a refused address is asked for again.
+/// Longest pause before a refused address is asked for again; the first one too where no tag needs the address.
 pub const HOLE_RETRY_MAX: Duration = Duration::from_hours(1);
+/// Least time between two requests that only try something again: many refused addresses must not double the load.
+pub const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Addresses that were refused within this time of one another are taken to have gone together.
 pub const HOLES_TOGETHER: Duration = Duration::from_mins(1);
 /// Refused ranges remembered per connection; the oldest goes first.

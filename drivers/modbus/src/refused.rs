@@ -96,8 +96,18 @@ impl Refused {
         self.spans(place).any(|refused| span.contains(refused))
     }
 
-    /// The device refused `span`, and nothing smaller is known to be the cause.
+    /// The device refused the `span` of a tag.
     pub fn learn(&mut self, now: Instant, place: Place, span: Span) {
+        self.remember(now, place, span, HOLE_RETRY_MIN);
+    }
+
+    /// The device refused what holds `span`, but both parts around it are good. No tag waits for it, so it is asked for
+    /// again only after long.
+    pub fn learn_gap(&mut self, now: Instant, place: Place, span: Span) {
+        self.remember(now, place, span, HOLE_RETRY_MAX);
+    }
+
+    fn remember(&mut self, now: Instant, place: Place, span: Span, pause: Duration) {
         if span.is_empty() || self.is_refused(place, span) {
             return;
         }
@@ -111,7 +121,7 @@ impl Refused {
         for known in wider {
             self.holes.remove(&(place, known));
         }
-        let hole = Hole { retry_at: after(now, HOLE_RETRY_MIN), pause: HOLE_RETRY_MIN, learnt_at: now };
+        let hole = Hole { retry_at: after(now, pause), pause, learnt_at: now };
         self.holes.insert((place, span), hole);
     }
 

@@ -16,22 +16,11 @@ use crate::plan::Tag;
 use crate::refused::{Place, Span};
 use bytes::{Buf as _, BytesMut};
 use memory::{Memory, Visit};
-use millstream_driver::simulate::{
-    AnswerFault, Outbox, SimulatorContext, SimulatorHandle, SimulatorSpec, serve as listen,
-};
+use millstream_driver::simulate::{AnswerFault, Outbox, SimulatorContext, SimulatorSpec};
 use millstream_driver::{Busy, Machine, ProtocolError, SessionError, TagSpec};
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::time::Instant;
-
-/// Serves `spec` over TCP.
-pub async fn serve(spec: SimulatorSpec) -> Result<SimulatorHandle, SessionError> {
-    let memory = Arc::new(memory(&spec)?);
-    listen(spec.listen, spec.world.clone(), spec.faults.clone(), move |context| {
-        Server::new(memory.clone(), context)
-    })
-    .await
-}
 
 /// The addresses of `spec`, with their signals added to its world.
 pub fn memory(spec: &SimulatorSpec) -> Result<Memory, SessionError> {

@@ -237,6 +237,26 @@ async fn refused_addresses_are_tried_again_and_come_back_together() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn trying_refused_addresses_again_never_loads_the_device() {
+    let mut rig = rig("", registers(1..=300));
+    rig.faults.set(|faults| {
+        for n in 100..200 {
+            faults.refused_addresses.insert(format!("holding-register:{n}:UINT").into());
+        }
+    });
+    rig.cells().await;
+    let (before, start) = (rig.requests(), Instant::now());
+    let mut scans = 0;
+    while start.elapsed() < Duration::from_hours(1) {
+        rig.cells().await;
+        scans += 1;
+        sleep(1000 * MS).await;
+    }
+    let probes = rig.requests() - before - 2 * scans;
+    assert!((200..1500).contains(&probes), "{probes} probes in {scans} scans of two requests");
+}
+
+#[tokio::test(start_paused = true)]
 async fn other_exceptions_do_not_split() {
     for (code, status) in [
         (1, Status::BadNotSupported),

@@ -226,10 +226,10 @@ impl Scan {
         if split.place.area == crate::address::Area::ExtendedRegister {
             refused.separate(split.place);
         } else if !split.gap.is_empty() {
-            refused.learn(now, split.place, split.gap);
+            refused.learn_gap(now, split.place, split.gap);
         } else if split.divides {
             // Nothing lies between: the device only refuses them together.
-            refused.learn(now, split.place, split.whole);
+            refused.learn_gap(now, split.place, split.whole);
         }
     }
 

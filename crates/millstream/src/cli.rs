@@ -415,8 +415,9 @@ pub(crate) enum Shell {
     Elvish,
     /// Fish.
     Fish,
-    /// `PowerShell`.
-    PowerShell,
+    /// PowerShell.
+    #[value(name = "powershell")]
+    Power,
     /// Zsh.
     Zsh,
 }

@@ -17,6 +17,7 @@ pub(crate) struct Console {
     error_colors: bool,
 }
 
+#[expect(clippy::unused_self, reason = "a console is handed on as one value, whatever a method needs of it")]
 impl Console {
     /// The process' own console.
     pub(crate) fn new(json: bool) -> Self {

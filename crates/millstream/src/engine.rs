@@ -1,13 +1,22 @@
-//! The log under a plant: the embedded one, or Apache Kafka behind it.
+//! The log under a plant: the embedded one alone, or with Apache Kafka behind it.
 
 use crate::failure::Failure;
+use millstream_broker::{Embedded, EmbeddedConfig};
 use millstream_bus::Bus;
+use millstream_connect::forward::{ForwardConfig, Forwarder};
+use millstream_connect::task::{TaskHandle, supervise};
 use millstream_kafka::{KafkaBus, KafkaSettings};
+use millstream_log::{Log, LogConfig, LogError, OsDisk, TopicConfig};
 use millstream_model::Clock;
 use millstream_model::metric::Collect;
-use millstream_plant::Plant;
+use millstream_plant::{LogSettings, Plant};
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 use std::sync::Arc;
+
+/// The file in the data folder that holds the name under which this log is forwarded.
+const FORWARD_ID: &str = "forward.id";
 
 /// Where records are kept.
 pub(crate) struct LogEngine {
@@ -15,6 +24,9 @@ pub(crate) struct LogEngine {
     pub(crate) sources: Arc<dyn Bus>,
     /// What queries, sinks and clients use.
     pub(crate) plant: Arc<dyn Bus>,
+    embedded: Arc<Embedded>,
+    /// What ships the one to the other, where they are two.
+    pub(crate) forwarder: Option<TaskHandle>,
     /// In words, for people.
     pub(crate) words: String,
     /// What it counts.
@@ -22,20 +34,108 @@ pub(crate) struct LogEngine {
 }
 
 impl LogEngine {
-    pub(crate) async fn open(plant: &Plant, _clock: Arc<dyn Clock>) -> Result<Self, Failure> {
-        let bus = millstream_bus::memory::MemoryBus::new();
-        let words = format!("embedded, in {}", plant.log.data_dir.display());
-        Ok(Self { sources: bus.clone(), plant: bus, words, collectors: Vec::new() })
+    /// Opens the log of `plant`, and recovers what the last process left.
+    pub(crate) async fn open(plant: &Plant, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
+        let settings = &plant.log;
+        let embedded = embedded(settings, clock).await?;
+        let collectors: Vec<Arc<dyn Collect>> = vec![embedded.clone()];
+        let Some(servers) = &settings.bootstrap_servers else {
+            let words = format!("embedded, in {}", settings.data_dir.display());
+            let plant = embedded.clone();
+            return Ok(Self {
+                sources: embedded.clone(),
+                plant,
+                embedded,
+                forwarder: None,
+                words,
+                collectors,
+            });
+        };
+        let plant = kafka(servers, &settings.kafka)?;
+        let forwarder = Some(forward(settings, embedded.clone(), plant.clone())?);
+        let words = format!("Apache Kafka at {servers}");
+        Ok(Self { sources: embedded.clone(), plant, embedded, forwarder, words, collectors })
     }
 
-    pub(crate) async fn close(&self) {}
+    /// Puts everything on disk.
+    pub(crate) async fn close(&self) {
+        if let Err(error) = self.embedded.close().await {
+            tracing::error!(%error, "the log was not closed in order; the next start recovers it");
+        }
+    }
+}
+
+async fn embedded(settings: &LogSettings, clock: Arc<dyn Clock>) -> Result<Arc<Embedded>, Failure> {
+    let config = LogConfig {
+        flush_interval: settings.flush_interval,
+        topic: TopicConfig {
+            retention_ms: i64::try_from(settings.retention.as_millis()).ok(),
+            retention_bytes: settings.retention_bytes,
+            segment_bytes: settings.segment_bytes,
+            ..TopicConfig::default()
+        },
+        ..LogConfig::default()
+    };
+    let (dir, wall) = (settings.data_dir.clone(), clock.clone());
+    let opened = tokio::task::spawn_blocking(move || Log::open(Arc::new(OsDisk), &dir, config, wall)).await;
+    let (log, reports) = opened
+        .map_err(|error| Failure::failed(format!("the log cannot be opened: {error}")))?
+        .map_err(|error| unusable(&error, settings))?;
+    for report in reports {
+        tracing::warn!(topic = report.topic, partition = report.partition, "{}", report.message);
+    }
+    Ok(Embedded::open(log, EmbeddedConfig::default(), clock).await?)
+}
+
+/// Why there is no log, and what to do.
+fn unusable(error: &LogError, settings: &LogSettings) -> Failure {
+    let set = "set another folder: [log] data_dir = \"/var/lib/millstream\"";
+    match error {
+        LogError::DataDir { .. } => {
+            Failure::mistake(error.to_string(), format!("end the process that has the folder, or {set}"))
+        }
+        LogError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Failure::mistake(
+                error.to_string(),
+                format!("let the user of this process write to `{}`, or {set}", settings.data_dir.display()),
+            )
+        }
+        LogError::DiskFull { .. } => Failure::failed(error.to_string()),
+        _ => Failure::failed(error.to_string())
+            .help("the log cannot be read as it is; keep a copy of the folder before anything else"),
+    }
+}
+
+/// Ships everything that is appended here. The name lasts as long as the data folder does: a new folder has new offsets.
+fn forward(settings: &LogSettings, local: Arc<dyn Bus>, remote: Arc<dyn Bus>) -> Result<TaskHandle, Failure> {
+    let id = forward_id(&settings.data_dir)?;
+    let config = ForwardConfig {
+        id: id.into(),
+        topics: vec!["*".to_owned()],
+        records_per_second_max: None,
+        bytes_per_second_max: None,
+    };
+    Ok(supervise(Forwarder::metrics(&config), move || {
+        Forwarder::new(local.clone(), remote.clone(), config.clone())
+    }))
+}
+
+fn forward_id(data_dir: &Path) -> Result<String, Failure> {
+    let path = data_dir.join(FORWARD_ID);
+    let failed = |error: std::io::Error| Failure::failed(format!("cannot use `{}`: {error}", path.display()));
+    match std::fs::read_to_string(&path) {
+        Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    // Random keys are the system's; nothing secret hangs on them, only that no two folders share a name.
+    let id = format!("{:016x}", RandomState::new().hash_one(&path));
+    std::fs::create_dir_all(data_dir).and_then(|()| std::fs::write(&path, &id)).map_err(failed)?;
+    Ok(id)
 }
 
 /// Apache Kafka at `servers`.
-pub(crate) async fn kafka(
-    servers: &str,
-    options: &BTreeMap<String, String>,
-) -> Result<Arc<dyn Bus>, Failure> {
+pub(crate) fn kafka(servers: &str, options: &BTreeMap<String, String>) -> Result<Arc<dyn Bus>, Failure> {
     let mut settings = KafkaSettings::new(servers);
     settings.options.clone_from(options);
     settings.check()?;

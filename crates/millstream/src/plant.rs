@@ -4,7 +4,7 @@ use crate::console::Console;
 use crate::failure::Failure;
 use crate::parts;
 use crate::render::{Diagnostics, Texts};
-use millstream_model::Diagnostic;
+use millstream_model::{Diagnostic, Severity};
 use millstream_plant::{Mistakes, Plant, Registry, Sources};
 use std::path::Path;
 
@@ -40,10 +40,9 @@ pub(crate) fn show(diagnostics: &[Diagnostic], sources: &Sources, console: Conso
 
 /// `2 mistakes in 1 of 3 files`.
 pub(crate) fn summary(mistakes: &Mistakes) -> String {
-    let errors =
-        Diagnostics { diagnostics: &mistakes.diagnostics, texts: Texts::Plant(&mistakes.sources) }.errors();
-    let mut files: Vec<_> =
-        mistakes.diagnostics.iter().filter_map(|one| one.span.as_ref()?.file.as_deref()).collect();
+    let errors = mistakes.diagnostics.iter().filter(|one| one.severity == Severity::Error);
+    let mut files: Vec<_> = errors.clone().filter_map(|one| one.span.as_ref()?.file.as_deref()).collect();
+    let errors = errors.count();
     files.sort_unstable();
     files.dedup();
     let mistakes_word = if errors == 1 { "mistake" } else { "mistakes" };

@@ -44,11 +44,6 @@ pub(crate) struct DiagnosticObject {
 }
 
 impl<'a> Diagnostics<'a> {
-    /// How many are errors.
-    pub(crate) fn errors(&self) -> usize {
-        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
-    }
-
     /// For people: each with its line, the place underlined, and the remedy.
     pub(crate) fn text(&self, colors: bool) -> String {
         let renderer = if colors { Renderer::styled() } else { Renderer::plain() };
@@ -206,7 +201,6 @@ mod tests {
         warning[y]: no place
         --> address
         ");
-        assert_eq!(shown.errors(), 1);
     }
 
     #[test]

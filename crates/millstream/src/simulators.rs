@@ -1,6 +1,7 @@
 //! Simulated machines for a plant's devices, served over real sockets.
 
 use crate::failure::Failure;
+use millstream_driver::ConnectionString;
 use millstream_driver::simulate::{Faults, SimulatorHandle, SimulatorSpec, World};
 use millstream_plant::{Device, Plant};
 use std::net::SocketAddr;
@@ -39,9 +40,7 @@ impl Simulators {
                 Some((_, running)) => running.address,
                 None => self.add(device, SocketAddr::from(([127, 0, 0, 1], 0))).await?,
             };
-            let connection = &mut device.config.target.connection;
-            connection.host = address.ip().to_string();
-            connection.port = Some(address.port());
+            point(&mut device.config.target.connection, address);
         }
         Ok(())
     }
@@ -72,5 +71,30 @@ impl Simulators {
         let address = handle.address;
         self.running.push((name.clone(), handle));
         Ok(address)
+    }
+}
+
+/// Points a connection at `address`; everything else about it stays.
+fn point(connection: &mut ConnectionString, address: SocketAddr) {
+    if let Some((scheme, rest)) = connection.text.split_once("://") {
+        let after = rest.find(['/', '?']).map_or("", |at| &rest[at..]);
+        connection.text = format!("{scheme}://{address}{after}");
+    }
+    connection.host = address.ip().to_string();
+    connection.port = Some(address.port());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_pointed_elsewhere_with_its_options() {
+        let mut connection =
+            ConnectionString::parse("modbus-tcp:tcp://[fe80::1]:502/x?unit-identifier=7").unwrap();
+        point(&mut connection, "127.0.0.1:15020".parse().unwrap());
+        assert_eq!(connection.to_string(), "modbus-tcp:tcp://127.0.0.1:15020/x?unit-identifier=7");
+        let again = ConnectionString::parse(&connection.text).unwrap();
+        assert_eq!((again.host, again.port, again.path), ("127.0.0.1".into(), Some(15020), "/x".into()));
     }
 }

@@ -11,6 +11,7 @@ use millstream_model::Clock;
 use millstream_server::record::{NewRecord, Produced, RecordJson, append};
 use millstream_server::{NewTopic, TailFrom, TailRequest, TopicStatus};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -29,7 +30,7 @@ pub(crate) enum Topics {
 }
 
 impl Topics {
-    pub(crate) async fn open(place: &TopicPlace) -> Result<Self, Failure> {
+    pub(crate) fn open(place: &TopicPlace) -> Result<Self, Failure> {
         let Some(servers) = &place.bootstrap_servers else {
             return Client::new(&place.instance.url).map(Self::Instance);
         };
@@ -40,7 +41,7 @@ impl Topics {
             })?;
             settings.insert(name.to_owned(), value.to_owned());
         }
-        engine::kafka(servers, &settings).await.map(Self::Kafka)
+        engine::kafka(servers, &settings).map(Self::Kafka)
     }
 
     pub(crate) async fn list(&self) -> Result<Vec<TopicStatus>, Failure> {
@@ -144,10 +145,10 @@ fn query(request: &TailRequest) -> String {
     };
     let mut query = format!("from={from}&count={}&follow={}", request.count, request.follow);
     if let Some(partition) = request.partition {
-        query.push_str(&format!("&partition={partition}"));
+        let _ = write!(query, "&partition={partition}");
     }
     if let Some(limit) = request.limit {
-        query.push_str(&format!("&limit={limit}"));
+        let _ = write!(query, "&limit={limit}");
     }
     query
 }

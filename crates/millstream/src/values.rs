@@ -12,6 +12,20 @@ pub(crate) fn to_json(value: &Value) -> Box<RawValue> {
     RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
+/// A value as JSON in memory. A `REAL` is the number that its shortest decimal says.
+pub(crate) fn to_json_value(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Bool(value) => (*value).into(),
+        Value::Int(value) => (*value).into(),
+        Value::UInt(value) => (*value).into(),
+        Value::LReal(value) => (*value).into(),
+        Value::Text(text) => (**text).into(),
+        Value::Real(_) | Value::Bytes(_) | Value::List(_) => {
+            serde_json::from_str(to_json(value).get()).unwrap_or_default()
+        }
+    }
+}
+
 /// A cell's value for a table.
 pub(crate) fn shown(cell: &Cell) -> String {
     cell.value().map_or_else(|| "–".to_owned(), Value::to_string)
@@ -58,6 +72,23 @@ mod tests {
             Ok(Value::List(vec![Value::Int(1), Value::Int(2), Value::Int(3)]))
         );
         assert!(parse("1,2,3", three).is_err());
+    }
+
+    #[test]
+    fn both_forms_of_json_say_the_same() {
+        let list = Value::List(vec![Value::Int(1), Value::Int(2)]);
+        let text = Value::Text("a \"b\"".into());
+        for value in [
+            Value::Bool(true),
+            Value::Int(-3),
+            Value::UInt(7),
+            Value::Real(71.3),
+            Value::LReal(0.1),
+            text,
+            list,
+        ] {
+            assert_eq!(to_json_value(&value).to_string(), to_json(&value).get());
+        }
     }
 
     #[test]

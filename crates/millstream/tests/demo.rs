@@ -24,8 +24,8 @@ fn the_press_heats_up_the_setpoint_rises_and_the_temperature_falls() {
     let at = demo.address("status page");
     demo.line("modbus-tcp press");
     demo.line("modbus-tcp cooler");
-    demo.line("ALARM: the press is hot");
-    demo.line("the press is cool");
+    demo.next_line("ALARM: the press is hot");
+    demo.next_line("the press is cool");
     let url = format!("http://{at}");
 
     // The alarm came at 65 °C and went at 55 °C, not in between.

@@ -21,7 +21,13 @@ pub(crate) async fn metrics(With(state): With<Arc<State>>) -> impl IntoResponse 
     page.gauge("millstream_log_up", "1 while the log answers.", &[], answered);
     for topic in topics.into_iter().flatten().flatten() {
         let labels = [("topic", &*topic.name)];
-        page.counter("millstream_topic_records_total", "Records ever appended.", &labels, topic.appended());
+        #[expect(clippy::cast_precision_loss, reason = "beyond 2^53 an offset more or less does not matter")]
+        page.gauge(
+            "millstream_topic_end_offset",
+            "Next offsets of all partitions together.",
+            &labels,
+            topic.appended() as f64,
+        );
         #[expect(clippy::cast_precision_loss, reason = "beyond 2^53 a record more or less does not matter")]
         page.gauge("millstream_topic_records", "Records held.", &labels, topic.records as f64);
         if let Some(bytes) = topic.size_bytes {

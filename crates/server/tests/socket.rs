@@ -181,7 +181,7 @@ async fn metrics_are_prometheus_text_with_topics_and_process() {
     assert_eq!(status, 200);
     for line in [
         "millstream_device_scans_total{device=\"press1\"} 600",
-        "millstream_topic_records_total{topic=\"telemetry\"} 2",
+        "millstream_topic_end_offset{topic=\"telemetry\"} 2",
         "millstream_log_up 1",
         "millstream_build_info{version=\"0.1.0\"} 1",
         "process_start_time_seconds 1",

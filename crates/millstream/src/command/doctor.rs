@@ -205,14 +205,12 @@ fn unit(cells: &[Cell], began: Instant) -> Result<(Finding, ()), Finding> {
             Some(Status::BadTimeout | Status::BadResourceUnavailable | Status::BadOutOfService)
         )
     };
-    match cells.iter().find(|cell| !silent(cell)) {
-        Some(_) => Ok((Finding::good("unit", format!("it answers ({})", took(began))), ())),
-        None => {
-            let status = cells.first().and_then(Cell::status).map_or("no answer", Status::name);
-            let help = "no unit answers under this identifier: try unit-identifier=1, 0 or 255; behind a gateway, check that the unit is on and wired";
-            Err(Finding::bad("unit", status, help))
-        }
+    if cells.iter().any(|cell| !silent(cell)) {
+        return Ok((Finding::good("unit", format!("it answers ({})", took(began))), ()));
     }
+    let status = cells.first().and_then(Cell::status).map_or("no answer", Status::name);
+    let help = "no unit answers under this identifier: try unit-identifier=1, 0 or 255; behind a gateway, check that the unit is on and wired";
+    Err(Finding::bad("unit", status, help))
 }
 
 fn address(text: &str, cell: &Cell) -> Finding {

@@ -10,6 +10,7 @@ use millstream_driver::schedule::GroupConfig;
 use millstream_model::{format_duration, nearest};
 use millstream_plant::Device;
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// One scan group with `--json`.
@@ -64,15 +65,11 @@ pub(crate) fn run(arguments: &Plan, console: Console) -> Result<(), Failure> {
                 format!("{:.1}", object.requests_per_second),
             ]);
             if arguments.requests {
-                requests.push_str(&format!("\n{} {}\n", object.device, object.group));
+                let _ = writeln!(requests, "\n{} {}", object.device, object.group);
                 for (index, request) in plan.requests.iter().enumerate() {
                     let tags = request.tags.len();
-                    requests.push_str(&format!(
-                        "  {:>3}. {} ({tags} {})\n",
-                        index + 1,
-                        request.text,
-                        if tags == 1 { "tag" } else { "tags" }
-                    ));
+                    let word = if tags == 1 { "tag" } else { "tags" };
+                    let _ = writeln!(requests, "  {:>3}. {} ({tags} {word})", index + 1, request.text);
                 }
             }
         }

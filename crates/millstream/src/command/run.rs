@@ -13,10 +13,8 @@ pub(crate) async fn run(arguments: &Run, console: Console) -> Result<(), Failure
     let path = &arguments.plant.path;
     let mut plant = plant::read(path, console)?;
     let mut stop = std::pin::pin!(stop::signal()?);
-    let mut simulators = match arguments.simulate {
-        true => Some(Simulators::replace_devices(&mut plant).await?),
-        false => None,
-    };
+    let mut simulators =
+        if arguments.simulate { Some(Simulators::replace_devices(&mut plant).await?) } else { None };
     let mut watch = Watch::new(path, &plant);
     let mut instance = Instance::start(plant).await?;
     let _watchdog = Watchdog::start();

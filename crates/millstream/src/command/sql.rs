@@ -106,7 +106,7 @@ async fn execute(client: &Client, text: &str, console: Console) -> Result<(), Fa
             }
             Some(SqlEvent::Row(values)) => row(&columns, values, console)?,
             Some(SqlEvent::Message(message)) if console.json => {
-                console.json(&serde_json::json!({ "message": message }))?
+                console.json(&serde_json::json!({ "message": message }))?;
             }
             Some(SqlEvent::Message(message)) => console.line(message)?,
             Some(SqlEvent::Mistakes(mistakes)) => {

@@ -15,18 +15,14 @@ const BATCH: usize = 500;
 
 pub(crate) async fn run(arguments: &Topic, console: Console) -> Result<(), Failure> {
     match arguments {
-        Topic::List { place } => list(&Topics::open(place).await?, console).await,
-        Topic::Describe { topic, place } => {
-            describe(&Topics::open(place).await?.describe(topic).await?, console)
-        }
+        Topic::List { place } => list(&Topics::open(place)?, console).await,
+        Topic::Describe { topic, place } => describe(&Topics::open(place)?.describe(topic).await?, console),
         Topic::Create { topic, partitions, compact, set, place } => {
             let configs = set.iter().map(|pair| setting(pair)).collect::<Result<_, _>>()?;
             let new = NewTopic { name: topic.clone(), partitions: *partitions, compact: *compact, configs };
-            describe(&Topics::open(place).await?.create(new).await?, console)
+            describe(&Topics::open(place)?.create(new).await?, console)
         }
-        Topic::Delete { topic, yes, place } => {
-            delete(&Topics::open(place).await?, topic, *yes, console).await
-        }
+        Topic::Delete { topic, yes, place } => delete(&Topics::open(place)?, topic, *yes, console).await,
         Topic::Tail(arguments) => tail(arguments, console).await,
         Topic::Produce(arguments) => produce(arguments, console).await,
     }
@@ -114,7 +110,7 @@ async fn tail(arguments: &Tail, console: Console) -> Result<(), Failure> {
         follow: !arguments.no_follow,
         limit: arguments.limit,
     };
-    let topics = Topics::open(&arguments.place).await?;
+    let topics = Topics::open(&arguments.place)?;
     let mut records = topics.tail(&arguments.topic, request).await?;
     loop {
         let record = tokio::select! {
@@ -137,7 +133,7 @@ fn show(record: &RecordJson, console: Console) -> Result<(), Failure> {
 }
 
 async fn produce(arguments: &Produce, console: Console) -> Result<(), Failure> {
-    let topics = Topics::open(&arguments.place).await?;
+    let topics = Topics::open(&arguments.place)?;
     let mut given = arguments.values.iter().cloned().map(Ok);
     let mut typed = std::io::stdin().lines();
     let lines: &mut dyn Iterator<Item = std::io::Result<String>> =

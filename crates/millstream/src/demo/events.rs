@@ -37,6 +37,13 @@ pub(super) struct Write {
     pub(super) words: String,
 }
 
+impl Write {
+    /// Whether the value was there before, as far as anyone would see.
+    pub(super) fn changes_nothing(&self) -> bool {
+        self.old.zip(self.value).is_some_and(|(old, value)| (old - value).abs() < 0.05)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 struct AlarmRow {

@@ -6,6 +6,7 @@ use super::view::{change, clock};
 use crate::console::Console;
 use crate::failure::Failure;
 use millstream_server::Listener;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Prints a line a second, and one for everything that happens.
@@ -35,10 +36,10 @@ impl Lines {
         self.next = scene.elapsed + Duration::from_secs(1);
         let mut line = clock(scene.elapsed);
         for device in &report.devices {
-            line.push_str(&format!("  {}: {}", device.facts.name, device.words));
+            let _ = write!(line, "  {}: {}", device.facts.name, device.words);
             for tag in device.facts.groups.iter().flat_map(|group| &group.tags) {
                 if let Some(value) = tag.value.as_f64().filter(|_| tag.unit.is_some()) {
-                    line.push_str(&format!(" {}={value:.1}", tag.name));
+                    let _ = write!(line, " {}={value:.1}", tag.name);
                 }
             }
         }
@@ -58,6 +59,7 @@ impl Lines {
                 self.console.line(format_args!("{at}  {word}, {temperature:.1} °C"))
             }
             Event::Alarm { .. } | Event::Average(_) => Ok(()),
+            Event::Write(write) if write.changes_nothing() => Ok(()),
             Event::Write(write) | Event::Refused(write) => {
                 self.console.line(format_args!("{at}  {} {}  {}", write.target, change(write), write.words))
             }

@@ -86,6 +86,8 @@ impl Scene {
                 self.alarm = Some(Alarm { hot, since_ms, temperature, changed });
             }
             Event::Average(average) => self.average = Some(average),
+            // What leaves everything as it is happens twice a second, and would push out what does not.
+            Event::Write(write) if write.changes_nothing() => {}
             Event::Write(write) | Event::Refused(write) => {
                 self.writes.push_front(write);
                 self.writes.truncate(WRITES);

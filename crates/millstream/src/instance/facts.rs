@@ -130,9 +130,7 @@ fn group(entry: &Entry, index: usize) -> GroupFacts {
         let value = cell.and_then(|cell| engineering(source, cell));
         TagFacts {
             name: source.name.to_string(),
-            value: value.map_or(serde_json::Value::Null, |value| {
-                serde_json::from_str(values::to_json(&value).get()).unwrap_or_default()
-            }),
+            value: value.as_ref().map_or(serde_json::Value::Null, values::to_json_value),
             // What was never read is not good either.
             status: cell.unwrap_or(&unread).status().map(|status| status.name().to_owned()),
             unit: source.unit.as_deref().map(str::to_owned),

@@ -57,7 +57,7 @@ impl Instance {
     /// mend (a port or a folder in use) is an error.
     pub(crate) async fn start(plant: Plant) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let log = LogEngine::open(&plant, clock.clone()).await?;
+        let mut log = LogEngine::open(&plant, clock.clone()).await?;
         let board = Arc::new(Board::default());
         let source = PlcSource::new(log.sources.clone(), clock.clone());
         let audit = AuditLog::new(log.sources.clone(), clock.clone());
@@ -65,7 +65,9 @@ impl Instance {
         let scheduler = Arc::new(Scheduler::start(Vec::new(), observer, audit.clone(), clock.clone()));
         let sql = Arc::new(Engine::new(log.plant.clone(), plant.catalog(), clock.clone()));
         let notices = Arc::new(Notices::default());
-        let tasks: Arc<Mutex<BTreeMap<_, _>>> = Arc::default();
+        let forwarder = log.forwarder.take().map(|task| (task.name().into(), task));
+        let tasks: Arc<Mutex<BTreeMap<Arc<str>, TaskHandle>>> =
+            Arc::new(Mutex::new(forwarder.into_iter().collect()));
         let facts = Arc::new(Facts {
             plant: name(&plant),
             log: log.words.clone(),
@@ -96,7 +98,7 @@ impl Instance {
             server: None,
         };
         instance.serve(&plant).await?;
-        instance.start_parts(&plant).await;
+        instance.start_parts(&plant);
         Ok(instance)
     }
 
@@ -154,7 +156,7 @@ impl Instance {
         Ok(())
     }
 
-    async fn start_parts(&mut self, plant: &Plant) {
+    fn start_parts(&self, plant: &Plant) {
         if plant.kafka.is_some() {
             let what = "this version does not serve the Kafka protocol yet; nothing listens there";
             self.notices.set(

@@ -150,7 +150,6 @@ impl Instance {
             }
         }
         self.stop_sinks_that_share(&new).await;
-        self.sql.declare(|catalog| new.declare(catalog));
         for device in &new.devices {
             if difference.devices.contains_key(&device.config.name) {
                 self.add_device(device);

@@ -54,14 +54,14 @@ function problem(item, now) {
     item.help ? make("small", "", item.help) : null);
 }
 
-function card(device, tag) {
+function card(device, tag, age) {
   const value = tag.value === null ? "–" : typeof tag.value === "number" && !Number.isInteger(tag.value)
     ? String(Number(tag.value.toPrecision(6))) : typeof tag.value === "object" ? JSON.stringify(tag.value) : String(tag.value);
   // A value is only as good as its device is now.
   const condition = tag.status ? "bad" : device.condition === "bad" ? "waiting" : "";
   return make("div", "card", make("small", "", `${device.name} · ${tag.name}`),
     make("b", condition, value, tag.unit ? make("i", "", " " + tag.unit) : null),
-    make("small", condition, tag.status ?? span(device.age_ms) + " old"));
+    make("small", condition, tag.status ?? span(age) + " old"));
 }
 
 function show(report) {
@@ -77,7 +77,7 @@ function show(report) {
     number(rate(device.scans_per_second)), number(whole(device.overruns_total)), number(whole(device.bad_cells_total)),
     number(whole(device.writes_total)), number(whole(device.writes_refused_total)),
   ], "no devices");
-  const cards = report.devices.flatMap((device) => device.groups.flatMap((group) => group.tags.map((tag) => card(device, tag))));
+  const cards = report.devices.flatMap((device) => device.groups.flatMap((group) => group.tags.map((tag) => card(device, tag, group.read_at_ms === null ? null : Math.max(0, instance.now_ms - group.read_at_ms)))));
   $("#values").hidden = !cards.length;
   $("#values .cards").replaceChildren(...cards.slice(0, VALUES_MAX));
   rows("#queries", report.queries, (query) => [

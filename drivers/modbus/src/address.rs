@@ -1,4 +1,4 @@
-//! PLC4X's Modbus addresses: the type, and how it prints. [`parse`] reads both generations of the grammar.
+//! PLC4X's Modbus addresses: the type, and how it prints. `parse.rs` reads both generations of the grammar.
 //!
 //! ```text
 //! address   = area , number , [ "." , bit ] , [ selection ] , [ ":" , type ] , [ "{" , option , { "," , option } , "}" ]

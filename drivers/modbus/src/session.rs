@@ -5,7 +5,7 @@
 //! units, other functions, and answers that come after their time-out. Ids of timed-out requests stay buried for a
 //! while and are not used again meanwhile, so that a late answer can never pass for another request's.
 //!
-//! [`scan`] turns a plan into commands and answers into cells, [`write`] does the same for allowed writes, [`units`] keeps
+//! [`scan`] turns a plan into commands and answers into cells, [`mod@write`] does the same for allowed writes, [`units`] keeps
 //! what is known about the units behind one address. All of it is pure; [`crate::client`] is the thin async shell.
 
 pub mod scan;

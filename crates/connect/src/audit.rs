@@ -212,6 +212,8 @@ impl AuditTrail for AuditLog {
         Err(format!("the intent could not be recorded: {refused}"))
     }
 
+    /// Hands over and does not wait for the disk: the device goes on. A result that a power cut takes leaves its intent alone,
+    /// and that is told as `unknown`.
     async fn settle(&self, device: &Arc<str>, reports: &[WriteReport]) {
         for report in reports {
             for (outbox, record) in self.settle_one(device, report).into_iter().flatten() {
@@ -226,7 +228,5 @@ impl AuditTrail for AuditLog {
                 }
             }
         }
-        // What is not there in time is kept and written when the log is back; the device must go on.
-        let _ = timeout(SETTLE_WAIT, self.flush()).await;
     }
 }

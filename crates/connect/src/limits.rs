@@ -29,7 +29,7 @@ pub const TOPIC_PARTITIONS: i32 = 1;
 pub const PENDING_REPORTS: usize = 4_096;
 /// How long an intent may take to become durable before the write is refused.
 pub const INTENT_WAIT: Duration = Duration::from_secs(5);
-/// How long an outcome may wait for the log before the device goes on without it; it is still kept and written later.
+/// How long an outcome waits for room among [`PENDING_REPORTS`] before it is given up: the device must go on.
 pub const SETTLE_WAIT: Duration = Duration::from_secs(1);
 /// The longest part of a refused record's value that is kept, in bytes; the record itself is still in its topic.
 pub const REFUSED_RAW_BYTES: usize = 1_024;
@@ -42,9 +42,11 @@ pub const RECENT_INTENTS: i64 = 10_000;
 pub const WRITE_GRACE: Duration = Duration::from_mins(1);
 /// Pause before a write that the device was too busy for is offered again.
 pub const BUSY_PAUSE: Duration = Duration::from_millis(50);
-/// How often a sink commits offsets at most. A restart reads what came since again; the audit trail knows what of it was
-/// written.
-pub const COMMIT_INTERVAL: Duration = Duration::from_millis(250);
+/// How often a sink commits offsets at most: a commit waits for the disk, and commands wait for it. A restart reads what came
+/// since again; the audit trail knows what of it was written.
+pub const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a commit waits for the audit trail before commands go on and it is tried again.
+pub const FLUSH_WAIT: Duration = Duration::from_millis(250);
 /// A record older than this when it is read means that the sink is behind, and newer commands may follow.
 pub const BEHIND: Duration = Duration::from_millis(250);
 /// How long a sink that is behind reads on before it writes the newest commands that it found.

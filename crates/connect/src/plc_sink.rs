@@ -11,8 +11,8 @@ mod slots;
 
 use crate::audit::{AuditLog, Refusal};
 use crate::limits::{
-    BEHIND, CATCH_UP, COMMIT_INTERVAL, DRAIN_WAIT, FIRST_START_AGE, LEAVE_WAIT, POLL_WAIT, TOPIC_PARTITIONS,
-    WRITE_GRACE,
+    BEHIND, CATCH_UP, COMMIT_INTERVAL, DRAIN_WAIT, FIRST_START_AGE, FLUSH_WAIT, LEAVE_WAIT, POLL_WAIT,
+    TOPIC_PARTITIONS, WRITE_GRACE,
 };
 use crate::outbox::ensure_topic;
 use crate::task::{Task, TaskContext, TaskError};
@@ -334,7 +334,7 @@ impl Life<'_> {
     /// Commits, per partition, everything before the first command that is not settled, once the audit trail has what became
     /// of it. While the trail's log is away, commands go on and the commit comes later.
     async fn commit(&mut self) -> Result<(), TaskError> {
-        if timeout(COMMIT_INTERVAL, self.sink.audit.flush()).await.is_err() {
+        if timeout(FLUSH_WAIT, self.sink.audit.flush()).await.is_err() {
             self.commit_at = Some(Instant::now() + COMMIT_INTERVAL);
             return Ok(());
         }

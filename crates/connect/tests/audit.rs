@@ -39,6 +39,7 @@ async fn write(audit: &AuditLog, id: u32) {
     let device: Arc<str> = "press1".into();
     audit.intend(&device, &[request(id, "setpoint")]).await.unwrap();
     audit.settle(&device, &[written(request(id, "setpoint"))]).await;
+    audit.flush().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,6 +79,7 @@ async fn every_verdict_has_its_result() {
     let reports: Vec<_> =
         (0..).zip(verdicts).map(|(id, verdict)| report(request(id, "a"), verdict)).collect();
     audit.settle(&"press1".into(), &reports).await;
+    audit.flush().await;
     let results = values(&*bus, AUDIT_TOPIC).await;
     let names: Vec<_> = results.iter().map(|value| value["result"].as_str().unwrap()).collect();
     assert_eq!(names, ["mismatch", "failed", "unknown"]);
@@ -94,6 +96,7 @@ async fn one_command_for_two_tags_is_two_pairs() {
     let device: Arc<str> = "press1".into();
     audit.intend(&device, &[request(1, "a"), request(1, "b")]).await.unwrap();
     audit.settle(&device, &[written(request(1, "a"))]).await;
+    audit.flush().await;
     let next = AuditLog::new(bus.clone(), TestClock::start());
     assert_eq!(next.recover().await, Ok(1));
     let trail = values(&*bus, AUDIT_TOPIC).await;
@@ -165,6 +168,7 @@ async fn without_a_log_there_is_no_write_and_an_answer_in_time() {
     // Those two may be in the log, so that their refusal is a result as well.
     let refusal = |id| report(request(id, "a"), Verdict::Refused { code: "audit", message: String::new() });
     audit.settle(&device, &[refusal(1), refusal(2), refusal(3)]).await;
+    audit.flush().await;
     let results: Vec<_> = values(&*bus, AUDIT_TOPIC).await.into_iter().map(|v| v["id"].to_string()).collect();
     assert_eq!(results, ["\"setpoints-0-2\"", "\"setpoints-0-3\""]);
     assert_eq!(values(&*bus, REFUSED_TOPIC).await.len(), 3);

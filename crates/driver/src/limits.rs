@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// Connections to one device where nothing else is said: many PLCs have few.
 pub const CONNECTIONS: usize = 1;
-/// Requests in flight to one device where nothing else is said or negotiated: many devices lose the second.
-pub const IN_FLIGHT: usize = 1;
+/// Requests in flight to one device where only its connection string (1 unless it says more) or negotiation sets a limit.
+pub const IN_FLIGHT: usize = 64;
 /// First pause after a lost connection.
 pub const BACK_OFF_MIN: Duration = Duration::from_millis(100);
 /// Longest pause between attempts to connect.
@@ -46,6 +46,8 @@ pub const INPUT_BYTES_MAX: usize = 256 * 1024;
 /// Bytes that wait for a peer that does not read; above, nothing more is read from it.
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
+/// Answers that wait in a simulator for their time; a client with more of them open is disconnected.
+pub const OUTBOX_FRAMES: usize = 16 * 1024;
 /// How long a simulator waits before it accepts again when it could not.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// How often lagging signals of a simulated world advance.

@@ -73,7 +73,7 @@ pub struct SessionContext {
 }
 
 impl SessionContext {
-    /// Counters of its own, one request in flight, no limit to the pace: for the command line and tests.
+    /// Counters of its own and no limits but the connection string's: for the command line and tests.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { counters: Arc::default(), clock, in_flight_max: crate::limits::IN_FLIGHT, pace: None }
     }

@@ -8,6 +8,10 @@
 //! now: is it too old, too soon, of the wrong type, out of range, too large a step, or is the tag latched off. Every refusal
 //! has a stable code ([`code`]) and words.
 //!
+//! After [`limits::LATCH_FAILURES`] failed writes in a row a tag is *latched*: it takes no writes until somebody has looked and
+//! re-armed it ([`Guard::rearm`]), or the device is started anew with changed rules. Failed means that the device refused it,
+//! that another value was read back, or that nobody knows.
+//!
 //! Pure: wall and monotonic time are arguments, nothing is awaited, nothing is read from a device here.
 
 pub mod code;

@@ -1,4 +1,15 @@
 //! The scan scheduler: when each device is read, what happens when it cannot be, and how writes get in between.
+//!
+//! One small task per device, one connection, one thing at a time. The rules, each in the file that is named:
+//!
+//! * Scans lie on a fixed grid without drift; an overrun skips points of it and is counted (`beat`).
+//! * A device is online when it has answered. When it is lost that is said at once and once: its state with the cause, and
+//!   one row per group with every cell bad (`device`). Attempts to connect go on with back-off and jitter (`back_off`).
+//! * A tag's trouble is its cell, never the scan (`group`). A panic restarts the device, never the process (`catch`).
+//! * Writes go before the next scan, the newest of each tag only, and every one the same way: read, guard, intent, write,
+//!   read back, settle (`queue`, `write`).
+//! * The governor: requests in flight and per second ([`GovernorConfig`], [`Pace`]), and rarer scans when answers slow down
+//!   (`slow_down`).
 
 mod back_off;
 mod beat;
@@ -58,7 +69,7 @@ pub struct GroupConfig {
 /// What one device may be asked at most. See DESIGN "Being a good guest on a PLC".
 #[derive(Debug, Clone, PartialEq)]
 pub struct GovernorConfig {
-    /// Requests that may be unanswered at once, where the connection string allows it.
+    /// Requests that may be unanswered at once; the connection string's own limit and what the device grants hold besides.
     pub in_flight_max: usize,
     /// Requests per second; `None` for no limit.
     pub requests_per_second_max: Option<f64>,
@@ -91,7 +102,7 @@ impl fmt::Debug for DeviceConfig {
 /// Where a device stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceState {
-    /// An attempt to connect is under way, the first or after a loss.
+    /// The first attempt to connect is under way. Observers are not told; later attempts leave the state as it is.
     Connecting,
     /// Connected; scans run.
     Online,

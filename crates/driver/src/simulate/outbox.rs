@@ -1,7 +1,7 @@
 //! Answers on their way out of a simulated machine: delayed, dropped, doubled or spoiled as their fate says.
 
 use super::{AnswerFault, Fate};
-use crate::{Instant, ProtocolError, Random};
+use crate::{Instant, ProtocolError, Random, limits};
 use bytes::{Bytes, BytesMut};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -31,6 +31,9 @@ impl Outbox {
     /// Puts one answer in. Exceptions and wrong ids are in `frame` already: only the protocol knows how they look.
     /// `Err` ends the connection; what is ready by then is still sent.
     pub fn answer(&mut self, now: Instant, fate: Fate, frame: &[u8]) -> Result<(), ProtocolError> {
+        if self.waiting.len() >= limits::OUTBOX_FRAMES {
+            return Err(ProtocolError::Closed("because too many answers wait".to_owned()));
+        }
         let due = now + fate.delay;
         match fate.fault {
             Some(AnswerFault::Drop) => {}
@@ -129,6 +132,16 @@ mod tests {
         outbox.expire(now + ms(20));
         assert_eq!(sent(&mut outbox), b"ab");
         assert_eq!(outbox.deadline(), None);
+    }
+
+    #[test]
+    fn a_client_that_asks_faster_than_it_is_answered_is_let_go() {
+        let mut outbox = Outbox::new(1);
+        let now = Instant::now();
+        let slow = Fate { fault: None, delay: Duration::from_secs(1) };
+        let taken =
+            (0..limits::OUTBOX_FRAMES * 2).take_while(|_| outbox.answer(now, slow, b"a").is_ok()).count();
+        assert_eq!(taken, limits::OUTBOX_FRAMES);
     }
 
     #[test]

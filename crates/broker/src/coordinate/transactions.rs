@@ -250,6 +250,9 @@ impl Transactions {
         let replica = self.topics.replica(to)?;
         if !producer.registered.contains(to) {
             self.register(producer, to).await?;
+        } else if producer.unsettled.iter().any(|ended| ended.lost_marker(to)) {
+            // Records must not come before the marker of the transaction before them.
+            self.settle(producer).await?;
         }
         let key = producer.key;
         let Some(open) = &mut producer.open else { return Err(unavailable("the transaction has ended")) };

@@ -3,10 +3,10 @@
 use super::{Open, Producer, Transactions};
 use crate::coordinate::offset_record::OffsetRecord;
 use crate::coordinate::transaction_record::{Decision, TransactionRecord};
+use crate::error::bus_error;
 use crate::replica::{Replica, TransactionKey};
 use crate::wait::{all, all_ok};
 use millstream_bus::{BusError, TopicPartition};
-use millstream_log::LogError;
 use millstream_log::batch::ControlKind;
 use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
@@ -32,18 +32,31 @@ pub(super) struct Ended {
 /// A marker to be written.
 #[derive(Debug)]
 pub(super) struct Marker {
-    pub(super) replica: Arc<Replica>,
+    pub(super) at: TopicPartition,
+    /// `None` where the partition could not be used so far.
+    pub(super) replica: Option<Arc<Replica>>,
     /// Where it was: what to wait for.
     pub(super) written: Option<i64>,
 }
 
 impl Ended {
+    /// Whether the marker in a partition was written and then lost with the disk.
+    pub(super) fn lost_marker(&self, at: &TopicPartition) -> bool {
+        let lost = |marker: &Marker| {
+            let log = marker.replica.as_ref().map(|replica| replica.log());
+            log.zip(marker.written).is_some_and(|(log, next_offset)| log.is_lost(next_offset - 1))
+        };
+        self.markers.iter().any(|marker| marker.at == *at && lost(marker))
+    }
+
     pub(super) fn new(
         key: TransactionKey,
         kind: ControlKind,
         touched: impl IntoIterator<Item = Arc<Replica>>,
     ) -> Self {
-        let markers = touched.into_iter().map(|replica| Marker { replica, written: None });
+        let marker =
+            |replica: Arc<Replica>| Marker { at: replica.at.clone(), replica: Some(replica), written: None };
+        let markers = touched.into_iter().map(marker);
         Self {
             key,
             kind,
@@ -163,11 +176,16 @@ impl Transactions {
             if marker.written.is_some() {
                 return true;
             }
-            match marker.replica.append_marker(key, kind, now) {
+            let replica = marker.replica.clone().map_or_else(|| self.topics.replica(&marker.at), Ok);
+            let written = replica.and_then(|replica| {
+                marker.replica = Some(Arc::clone(&replica));
+                replica.append_marker(key, kind, now).map_err(bus_error)
+            });
+            match written {
                 Ok(appended) => marker.written = Some(appended.next_offset),
                 // A topic that was deleted needs no marker.
-                Err(LogError::UnknownPartition { .. }) => return false,
-                Err(error) => failed = Some(crate::error::bus_error(error)),
+                Err(BusError::UnknownTopic(_)) => return false,
+                Err(error) => failed = Some(error),
             }
             true
         });
@@ -202,7 +220,8 @@ impl Transactions {
             if let Some(error) = self.write_end(ended) {
                 return Err(error);
             }
-            let written = ended.markers.iter().filter_map(|marker| Some((&marker.replica, marker.written?)));
+            let written =
+                ended.markers.iter().filter_map(|marker| Some((marker.replica.as_ref()?, marker.written?)));
             let flushed = all(written.map(|(replica, next)| replica.flushed(next)));
             let offsets = async {
                 match ended.offsets_written {

@@ -1,11 +1,11 @@
 //! What the coordinator does at the start: finishes what was decided, aborts what was not.
 
-use super::end::Ended;
+use super::end::{Ended, Marker};
 use super::{Producer, Transactions};
 use crate::coordinate::offsets::Offsets;
 use crate::coordinate::producers::{ProducerIds, compacted, load};
 use crate::coordinate::transaction_record::{Decision, TransactionRecord};
-use crate::replica::{Replica, TransactionKey};
+use crate::replica::TransactionKey;
 use crate::topics::Topics;
 use millstream_bus::{BusError, TopicPartition};
 use millstream_log::batch::ControlKind;
@@ -58,33 +58,40 @@ impl Transactions {
         let mut producer = Producer::new(&record.id, record.next);
         if record.decision == Decision::Commit {
             producer.decision_on_disk = true;
-            let mut ended = Ended::new(decided, ControlKind::Commit, self.replicas(&record.touched));
+            let mut ended = self.ended(decided, ControlKind::Commit, &record.touched);
             // Groups whose topic is gone have nothing to go on with.
             ended.offsets = record.offsets;
-            ended.offsets.retain(|offset| self.topics.replica(&offset.of).is_ok());
+            ended.offsets.retain(|offset| self.topics.exists(&offset.of.topic));
             self.note_committers(&record.id, &ended.offsets);
             self.offsets.apply(ended.offsets.clone(), self.offsets.next_offset());
             producer.unsettled.push(ended);
         }
-        let left = self.replicas(&record.registered);
-        if !left.is_empty() {
-            producer.unsettled.push(write_off(record.next, left));
+        if !record.registered.is_empty() {
+            let left = self.ended(record.next, ControlKind::Abort, &record.registered);
+            for replica in left.markers.iter().filter_map(|marker| marker.replica.as_ref()) {
+                replica.write_off(record.next);
+            }
+            producer.unsettled.push(left);
         }
         producer.registered = record.registered.into_iter().collect();
         producer
     }
 
-    /// Partitions that are still there.
-    fn replicas(&self, of: &[TopicPartition]) -> Vec<Arc<Replica>> {
-        let found = of.iter().map(|of| (of, self.topics.replica(of)));
-        let found = found.filter_map(|(of, found)| match found {
-            Ok(replica) => Some(replica),
-            Err(error) => {
-                tracing::info!(partition = %of, %error, "a partition of an ended transaction cannot be used");
-                None
-            }
-        });
-        found.collect()
+    /// A transaction that ended in these partitions, those left out that are gone.
+    fn ended(&self, key: TransactionKey, kind: ControlKind, of: &[TopicPartition]) -> Ended {
+        let mut ended = Ended::new(key, kind, []);
+        for at in of {
+            let replica = match self.topics.replica(at) {
+                Ok(replica) => Some(replica),
+                Err(BusError::UnknownTopic(_)) => continue,
+                Err(error) => {
+                    tracing::warn!(partition = %at, %error, "a partition of an ended transaction cannot be used yet");
+                    None
+                }
+            };
+            ended.markers.push(Marker { at: at.clone(), replica, written: None });
+        }
+        ended
     }
 
     /// Settles what was found at the start. What the disk refuses now is tried again by the sweeper.
@@ -96,12 +103,4 @@ impl Transactions {
             }
         }
     }
-}
-
-/// Aborts whatever a transaction left in these partitions.
-fn write_off(key: TransactionKey, left: Vec<Arc<Replica>>) -> Ended {
-    for replica in &left {
-        replica.write_off(key);
-    }
-    Ended::new(key, ControlKind::Abort, left)
 }

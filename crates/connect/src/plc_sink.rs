@@ -156,6 +156,7 @@ impl Task for PlcSink {
             next_offsets: BTreeMap::new(),
             commit_at: None,
             behind_since: None,
+            is_cut_short: false,
         };
         let mut result = life.run().await;
         if result.is_ok() {
@@ -183,6 +184,8 @@ struct Life<'a> {
     next_offsets: BTreeMap<TopicPartition, i64>,
     commit_at: Option<Instant>,
     behind_since: Option<Instant>,
+    /// It was stopped before all refusals found room: their records must be read again.
+    is_cut_short: bool,
 }
 
 /// Requests and what became of them; `None` when no report came in time.
@@ -267,9 +270,20 @@ impl Life<'_> {
             self.context.progress();
             self.commit_at.get_or_insert_with(|| Instant::now() + COMMIT_INTERVAL);
         }
-        self.note_behind(oldest.is_some_and(|age| age > BEHIND)).await?;
-        refuse(self.sink, self.context, &refusals).await;
-        Ok(())
+        self.refuse(refusals).await;
+        self.note_behind(oldest.is_some_and(|age| age > BEHIND)).await
+    }
+
+    /// Records refusals. Where there is no room this waits; being stopped does not, and then nothing more is committed.
+    async fn refuse(&mut self, refusals: Vec<Refusal>) {
+        if refusals.is_empty() || self.is_cut_short {
+            return;
+        }
+        self.context.metrics().refused.add(refusals.len() as u64);
+        tokio::select! {
+            () = self.sink.audit.refuse(&refusals) => {}
+            () = self.context.stopped() => self.is_cut_short = true,
+        }
     }
 
     /// Whether newer commands may be waiting in the log: then reading goes on before anything is written.
@@ -292,8 +306,8 @@ impl Life<'_> {
     /// Hands every command whose time has come to the device.
     async fn hand_over(&mut self) {
         let (requests, too_old) = self.slots.take_due(self.sink.clock.now(), self.sink.target.is_online());
-        let refusals: Vec<_> = too_old.iter().map(|request| self.too_old(request)).collect();
-        refuse(self.sink, self.context, &refusals).await;
+        let refusals = too_old.iter().map(|request| self.too_old(request)).collect();
+        self.refuse(refusals).await;
         if requests.is_empty() {
             return;
         }
@@ -376,7 +390,7 @@ impl Life<'_> {
         let settled = |(at, next): (&TopicPartition, &i64)| {
             (at.clone(), self.slots.first_unsettled(at).unwrap_or(*next).min(*next))
         };
-        self.next_offsets.iter().map(settled).collect()
+        if self.is_cut_short { Vec::new() } else { self.next_offsets.iter().map(settled).collect() }
     }
 
     /// The end: waits a while for writes that are under way, then commits.
@@ -393,17 +407,5 @@ impl Life<'_> {
 
     async fn leave(self) -> Result<(), BusError> {
         timeout(LEAVE_WAIT, self.reader.leave()).await.unwrap_or(Ok(()))
-    }
-}
-
-/// Records refusals. Where there is no room this waits; being stopped must not.
-async fn refuse(sink: &PlcSink, context: &TaskContext, refusals: &[Refusal]) {
-    if refusals.is_empty() {
-        return;
-    }
-    context.metrics().refused.add(refusals.len() as u64);
-    tokio::select! {
-        () = sink.audit.refuse(refusals) => {}
-        () = context.stopped() => {}
     }
 }

@@ -7,7 +7,7 @@ mod support;
 use millstream_bus::{Acks, Bus, Record, TopicPartition, TopicSpec};
 use millstream_connect::ConnectorMetrics;
 use millstream_connect::audit::{AUDIT_TOPIC, AuditLog, REFUSED_TOPIC};
-use millstream_connect::limits::STOP_WAIT;
+use millstream_connect::limits::{PENDING_REPORTS, STOP_WAIT};
 use millstream_connect::plc_sink::{PlcSink, SinkDevice};
 use millstream_connect::plc_source::PlcSource;
 use millstream_connect::task::{TaskHandle, TaskState, supervise};
@@ -486,6 +486,28 @@ async fn a_sink_that_loses_its_group_goes_on_and_tells_nothing_twice() {
     assert_eq!(process.written(), (0..20).map(Value::Int).collect::<Vec<_>>());
     let refused = process.refused().await;
     assert_eq!(refused, (0..20).map(|round| (round * 2, "malformed".to_owned())).collect::<Vec<_>>());
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_the_log_has_no_room_for_refusals_commits_none_of_them() {
+    let mut process = start(rules()).await;
+    process.bus.disk_full(REFUSED_TOPIC);
+    let count = i64::try_from(PENDING_REPORTS).unwrap() + 100;
+    for _ in 0..count {
+        process.ask(&[(None, Some("garbage"))]).await;
+    }
+    sleep(Duration::from_secs(20)).await;
+    process.sink.take().unwrap().stop().await;
+    let group = format!("millstream-sink-press1-{TOPIC}");
+    let committed = process.bus.inner().committed(&group, &[TopicPartition::new(TOPIC, 0)]).await.unwrap();
+    assert!(committed[0].as_ref().is_none_or(|committed| committed.offset == 0), "{committed:?}");
+    process.bus.heal();
+    process.start_sink();
+    process.settled().await;
+    let mut told: Vec<_> = process.refused().await.into_iter().map(|(offset, _)| offset).collect();
+    told.dedup();
+    assert_eq!(told, (0..count).collect::<Vec<_>>());
     process.stop().await;
 }
 

@@ -140,7 +140,7 @@ impl Compaction {
         let header = &batch.header;
         if header.is_control() {
             let needed = self.with_records.remove(&header.producer_id);
-            return if needed { Verdict::Keep } else { self.expire(batch, records) };
+            return if needed { Verdict::Keep } else { self.expire(batch, &records) };
         }
         let aborted = self.transactions.is_aborted(batch);
         let expired = self.has_expired(batch);
@@ -152,7 +152,7 @@ impl Compaction {
             .collect();
         if kept.is_empty() {
             let last = header.has_producer() && self.transactions.is_last_of_producer(batch);
-            return if last { self.expire(batch, kept) } else { Verdict::Drop };
+            return if last { self.expire(batch, &kept) } else { Verdict::Drop };
         }
         if header.is_transactional() {
             self.with_records.insert(header.producer_id);
@@ -172,13 +172,13 @@ impl Compaction {
     }
 
     /// Keeps a batch that is to go, until its horizon.
-    fn expire(&self, batch: &Batch, records: Vec<Record>) -> Verdict {
+    fn expire(&self, batch: &Batch, records: &[Record]) -> Verdict {
         if self.has_expired(batch) {
             return Verdict::Drop;
         }
         match batch.header.delete_horizon_ms() {
-            Some(_) if batch.header.record_count as usize == records.len() => Verdict::Keep,
-            horizon => self.rewrite(batch, &records, horizon.is_none()),
+            Some(_) if usize::try_from(batch.header.record_count) == Ok(records.len()) => Verdict::Keep,
+            horizon => self.rewrite(batch, records, horizon.is_none()),
         }
     }
 
@@ -188,7 +188,9 @@ impl Compaction {
             header.set_delete_horizon(self.now_ms.saturating_add(self.delete_retention_ms));
         }
         let mut builder = BatchBuilder::replacing(header);
-        records.iter().for_each(|record| builder.add(record));
+        for record in records {
+            builder.add(record);
+        }
         // The codec fails on no input; if it did, the batch would stay as it was.
         builder.encode().map_or(Verdict::Keep, Verdict::Replace)
     }

@@ -114,7 +114,7 @@ impl TopicConfig {
         };
         match name {
             "cleanup.policy" => {
-                self.cleanup = parse_cleanup(value).ok_or_else(|| bad("delete or compact"))?
+                self.cleanup = parse_cleanup(value).ok_or_else(|| bad("delete or compact"))?;
             }
             "retention.ms" => self.retention_ms = Some(number(-1)?).filter(|ms| *ms >= 0),
             "retention.bytes" => self.retention_bytes = u64::try_from(number(-1)?).ok(),

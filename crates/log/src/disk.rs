@@ -55,7 +55,7 @@ pub trait Disk: Send + Sync + Debug + 'static {
 /// An open file.
 pub trait DiskFile: Send + Sync + Debug {
     /// Its length in bytes.
-    fn len(&self) -> io::Result<u64>;
+    fn size_bytes(&self) -> io::Result<u64>;
     /// Fills `out` from position `at`; [`io::ErrorKind::UnexpectedEof`] where the file is too short.
     fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<()>;
     /// Writes all of `bytes` at position `at`. After an error any part of it may have been written.

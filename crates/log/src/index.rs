@@ -24,6 +24,8 @@ use crate::limits;
 
 const MAGIC: [u8; 4] = *b"MSIX";
 const VERSION: u32 = 1;
+#[expect(clippy::as_conversions, reason = "16 KiB fit")]
+const INTERVAL_BYTES: u64 = limits::INDEX_INTERVAL_BYTES as u64;
 /// A timestamp before all others: nothing came before.
 pub(crate) const NO_TIMESTAMP: i64 = -1;
 
@@ -58,9 +60,10 @@ impl Index {
 
     /// Counts a batch in, which lies behind all that are covered, at `position`.
     pub(crate) fn push(&mut self, position: u64, header: &BatchHeader) {
-        let due = self.entries.last().is_none_or(|last| {
-            position.saturating_sub(u64::from(last.position)) >= limits::INDEX_INTERVAL_BYTES
-        });
+        let due = self
+            .entries
+            .last()
+            .is_none_or(|last| position.saturating_sub(u64::from(last.position)) >= INTERVAL_BYTES);
         if let (true, Ok(at)) = (due, u32::try_from(position)) {
             let newest_before = self.newest_timestamp;
             self.entries.push(Entry { offset: header.base_offset, position: at, newest_before });
@@ -171,6 +174,7 @@ fn decode_entry(bytes: &[u8; 20]) -> Option<Entry> {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "tests may panic")]
 mod tests {
     use super::*;
     use crate::batch::{BatchBuilder, Compression};
@@ -202,7 +206,7 @@ mod tests {
             for (position, header) in &placed {
                 let (from, offset) = index.position_of(header.base_offset);
                 prop_assert!(from <= *position && offset <= header.base_offset);
-                prop_assert!(position - from < limits::INDEX_INTERVAL_BYTES + 20_000);
+                prop_assert!(position - from < INTERVAL_BYTES + 20_000);
             }
             if let Some((position, _)) = placed.iter().find(|(_, header)| header.max_timestamp >= time) {
                 prop_assert!(index.position_of_time(time).0 <= *position);

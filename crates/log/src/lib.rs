@@ -22,6 +22,7 @@ pub mod limits;
 mod log;
 mod manifest;
 mod metafile;
+mod metrics;
 mod os_disk;
 mod partition;
 mod random;

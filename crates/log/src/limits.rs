@@ -35,7 +35,7 @@ pub const DECOMPRESSED_BYTES: usize = 128 << 20;
 /// Headers of one record.
 pub const RECORD_HEADERS: usize = 1_024;
 /// Log bytes between two index entries: a lookup reads at most this much too much.
-pub const INDEX_INTERVAL_BYTES: u64 = 16 << 10;
+pub const INDEX_INTERVAL_BYTES: usize = 16 << 10;
 /// Synced bytes after which a partition notes how far it is durable; recovery reads at most about this much.
 pub const CHECKPOINT_BYTES: u64 = 16 << 20;
 /// The longest topic name in bytes, as in Kafka.
@@ -45,8 +45,8 @@ pub const PARTITIONS: i32 = 1_024;
 /// Bytes of keys held in memory by one compaction; what does not fit waits for the next one.
 pub const COMPACTION_KEY_BYTES: usize = 32 << 20;
 /// A step of the wall clock up to this long against the monotonic clock is drift, not a jump.
-pub const CLOCK_DRIFT: Duration = Duration::from_secs(60);
+pub const CLOCK_DRIFT: Duration = Duration::from_mins(1);
 /// A jump of the wall clock counts for retention after it has lasted as long as it is wide, at most this long.
-pub const CLOCK_DOUBT: Duration = Duration::from_secs(24 * 3_600);
+pub const CLOCK_DOUBT: Duration = Duration::from_hours(24);
 /// How often retention and compaction look at every partition.
 pub const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);

@@ -23,6 +23,7 @@ use crate::retention_clock::RetentionClock;
 use crate::topic::{self, TopicFile};
 use crate::{LogError, Partition, Topic, limits};
 use millstream_model::Clock;
+use millstream_model::metric::Histogram;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
@@ -56,7 +57,6 @@ pub struct Log {
     clock: Arc<dyn Clock>,
     retention_clock: Mutex<RetentionClock>,
     opened_at: Instant,
-    _lock: Box<dyn Lock>,
 }
 
 #[derive(Debug)]
@@ -80,10 +80,12 @@ impl Log {
             reserve: Reserve::open(Arc::clone(&disk), dir, config.reserve_bytes)?,
             flusher: Flusher::new(config.flush_interval),
             retention_now_ms: AtomicI64::new(0),
+            sync_seconds: Histogram::default(),
             disk,
+            _lock: lock,
         });
         let topics = topic::read_all(&*shared.disk, &dir.join("topics"), &config.topic)?;
-        let noted = topics.iter().flat_map(|topic| {
+        let noted = topics.iter().filter_map(|topic| {
             let dirs = (0..topic.partitions).map(|number| partition_dir(dir, &topic.name, number));
             dirs.filter_map(|dir| recover::noted_clock_ms(&shared, &dir)).max()
         });
@@ -96,7 +98,6 @@ impl Log {
             clock,
             retention_clock: Mutex::new(retention_clock),
             opened_at: Instant::now(),
-            _lock: lock,
         };
         log.observe_clock();
         let mut reports = Vec::new();
@@ -235,9 +236,14 @@ impl Log {
         }
     }
 
-    fn partitions(&self) -> Vec<Arc<Partition>> {
+    pub(crate) fn partitions(&self) -> Vec<Arc<Partition>> {
         let topics = self.topics.lock();
         topics.values().flat_map(|open| open.partitions.iter().flatten().map(Arc::clone)).collect()
+    }
+
+    /// How long syncs take.
+    pub(crate) fn sync_seconds(&self) -> &Histogram {
+        &self.shared.sync_seconds
     }
 
     fn observe_clock(&self) {

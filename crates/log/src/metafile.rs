@@ -74,7 +74,7 @@ pub(crate) fn replace(disk: &dyn Disk, path: &Path, text: &str) -> Result<(), Lo
 pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, LogError> {
     let read = || -> std::io::Result<Vec<u8>> {
         let file = disk.open(path, Open::Existing)?;
-        let len = usize::try_from(file.len()?).map_err(std::io::Error::other)?;
+        let len = usize::try_from(file.size_bytes()?).map_err(std::io::Error::other)?;
         let mut bytes = vec![0; len];
         file.read_at(0, &mut bytes)?;
         Ok(bytes)

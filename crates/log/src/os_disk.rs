@@ -74,7 +74,7 @@ impl Disk for OsDisk {
 }
 
 impl DiskFile for OsFile {
-    fn len(&self) -> io::Result<u64> {
+    fn size_bytes(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 

@@ -12,13 +12,14 @@ mod sync;
 
 use crate::LogError;
 use crate::config::TopicConfig;
-use crate::disk::Disk;
+use crate::disk::{Disk, Lock};
 use crate::files::{Files, PinnedFile};
 use crate::flusher::Flusher;
 use crate::index::Index;
 use crate::manifest::{DurableEnd, Manifest};
 use crate::reserve::Reserve;
 use crate::segment::{ClosedSegment, SegmentName};
+use millstream_model::metric::{Counter, Histogram};
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,6 +64,10 @@ pub(crate) struct Shared {
     pub(crate) flusher: Arc<Flusher>,
     /// The retention clock's last reading in ms.
     pub(crate) retention_now_ms: AtomicI64,
+    /// How long syncs take.
+    pub(crate) sync_seconds: Histogram,
+    /// The directory belongs to this process as long as anybody can write to it.
+    pub(crate) _lock: Box<dyn Lock>,
 }
 
 impl Shared {
@@ -86,6 +91,8 @@ pub struct Partition {
     appended: watch::Sender<i64>,
     durable: watch::Sender<DurableMark>,
     queued: AtomicBool,
+    appended_records: Counter,
+    appended_bytes: Counter,
 }
 
 /// What [`Partition::flushed`] waits for.
@@ -224,6 +231,16 @@ impl Partition {
     pub fn size_bytes(&self) -> u64 {
         let state = self.state.lock();
         state.closed.iter().map(|segment| segment.size_bytes).sum::<u64>() + state.active.size_bytes
+    }
+
+    /// Records and bytes appended since the start.
+    pub(crate) fn appended_total(&self) -> (u64, u64) {
+        (self.appended_records.get(), self.appended_bytes.get())
+    }
+
+    /// Whether the disk failed under it.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self.state.lock().stopped, Some(Stopped::Fenced(_)))
     }
 
     /// Takes no more writes and reads; for a topic that is being deleted. Returns when nobody works on the files.

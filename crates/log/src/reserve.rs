@@ -47,7 +47,7 @@ impl Reserve {
     /// Gives out one step; false where there is nothing left.
     pub(crate) fn give(&self, need: Need) -> bool {
         let file = self.file.lock();
-        let Ok(len) = file.len() else { return false };
+        let Ok(len) = file.size_bytes() else { return false };
         let kept = if need == Need::Records { RESERVE_STEP_BYTES } else { 0 };
         let given = len > kept && file.set_len(len.saturating_sub(RESERVE_STEP_BYTES)).is_ok();
         if given {
@@ -64,7 +64,7 @@ impl Reserve {
     /// Brings the reserve back to its size, if so much is free and a little more; says whether it has it.
     fn refill(&self) -> bool {
         let file = self.file.lock();
-        let Ok(len) = file.len() else { return false };
+        let Ok(len) = file.size_bytes() else { return false };
         let missing = self.target_bytes.saturating_sub(len);
         let room = self.path.parent().and_then(|dir| self.disk.space(dir).ok());
         if missing > 0 && room.is_none_or(|room| room.free_bytes < missing.saturating_add(RESERVE_STEP_BYTES))

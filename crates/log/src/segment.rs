@@ -93,7 +93,7 @@ pub(crate) struct SegmentReader {
 impl SegmentReader {
     /// Reads up to position `end`, `chunk_bytes` at a time. A shorter file reads as if `end` were its length.
     pub(crate) fn new(file: Arc<dyn DiskFile>, end: u64, chunk_bytes: usize) -> io::Result<Self> {
-        let end = end.min(file.len()?);
+        let end = end.min(file.size_bytes()?);
         Ok(Self { file, end, chunk_bytes, buffer: Bytes::new(), buffer_at: 0 })
     }
 

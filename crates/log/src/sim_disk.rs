@@ -141,7 +141,7 @@ impl SimDisk {
 impl State {
     /// Moves everything to a disk for the next process and turns this one off.
     fn restart(&mut self) -> SimDisk {
-        let seed = self.random.next();
+        let seed = self.random.number();
         self.off = true;
         SimDisk(Arc::new(Mutex::new(Self {
             random: Random::new(seed),

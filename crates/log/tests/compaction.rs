@@ -1,4 +1,5 @@
 //! Compaction against a model, with transactions, tombstones and producers whose last batch must not vanish.
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! Bit rot in closed segments, damaged or missing indexes and manifests, newer formats: what is sound stays readable, what is not is
 //! named, nothing crashes.
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod support;
 

@@ -2,6 +2,7 @@
 //!
 //! `tests/golden/v<version>` is such a directory and `v<version>.txt` says what is in it. Where the format gets a new version, its directory is
 //! written once with `MILLSTREAM_WRITE_GOLDEN=1`; the old ones stay as they are.
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod support;
 

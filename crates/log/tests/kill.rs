@@ -4,6 +4,7 @@
 //! acknowledged record; the lines that arrived before it died are the ledger.
 //!
 //! `MILLSTREAM_KILL_ROUNDS` sets the number of rounds, `MILLSTREAM_KILL_SEED` the seed; it is printed.
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod support;
 
@@ -103,7 +104,7 @@ fn check(log: &Log, ledger: &Ledger) {
 }
 
 fn write_until_killed(dir: &Path, round: u64) {
-    println!("\nstarted");
+    std::io::stdout().lock().write_all(b"\nstarted\n").unwrap();
     let log = open(dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let writers: Vec<_> = (0..PARTITIONS)

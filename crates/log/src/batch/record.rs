@@ -65,9 +65,10 @@ pub fn batches(mut bytes: Bytes) -> impl Iterator<Item = Result<Batch, BatchErro
 
 impl Batch {
     /// The first batch in `bytes`, CRC checked.
-    pub fn decode(bytes: Bytes) -> Result<Self, BatchError> {
+    pub fn decode(mut bytes: Bytes) -> Result<Self, BatchError> {
         let (header, _) = split_first(&bytes)?;
-        Ok(Self { header, bytes: bytes.slice(..header.size_bytes) })
+        bytes.truncate(header.size_bytes);
+        Ok(Self { header, bytes })
     }
 
     /// Its records, decompressed. Keys and values are slices of one buffer, not copies.

@@ -40,6 +40,8 @@ impl Partition {
         }
         active.next_offset = next_offset;
         drop(state);
+        self.appended_records.add((next_offset - base_offset).cast_unsigned());
+        self.appended_bytes.add(size_bytes);
         self.appended.send_replace(next_offset);
         if self.shared.files.pinned() > limits::DIRTY_FILES {
             // So many partitions are dirty at once that their handles would run out: this one pays.

@@ -38,15 +38,16 @@ impl Partition {
 
     /// The first record whose timestamp is at least `timestamp_ms`; `None` where all are older.
     pub fn offset_for_time(&self, timestamp_ms: i64) -> Result<Option<FoundByTime>, LogError> {
-        let mut wanted = self.range().earliest;
-        while let Some(place) = self.place_of(wanted, wanted)? {
+        let mut wanted = 0;
+        loop {
+            wanted = wanted.max(self.range().earliest);
+            let Some(place) = self.place_of(wanted, wanted)? else { return Ok(None) };
             match self.find_time(&place, timestamp_ms) {
                 Ok(Some(found)) => return Ok(Some(found)),
                 Ok(None) => wanted = place.extent.next_offset,
                 Err(error) => self.check_read_error(&place, wanted, error)?,
             }
         }
-        Ok(None)
     }
 
     /// The segment that holds `offset` or the next one after it; `None` at the end. `asked` is what the caller asked for.
@@ -84,7 +85,7 @@ impl Partition {
             Some(begin) => begin,
             None => self.closed_index(place)?.position_of(from),
         };
-        let chunk = bytes_max.saturating_add(limits::INDEX_INTERVAL_BYTES as usize);
+        let chunk = bytes_max.saturating_add(limits::INDEX_INTERVAL_BYTES);
         let mut walk = self.walk(place.name, place.extent, begin, chunk)?;
         loop {
             match self.step(&mut walk, place.name)? {
@@ -148,13 +149,12 @@ impl Partition {
         let index = file
             .and_then(|file| Index::decode(place.name.base_offset, &file))
             .filter(|index| index.covered_bytes() == place.extent.size_bytes);
-        let index = match index {
-            Some(index) => index,
-            None => {
-                let index = self.build_index(place.name, place.extent)?;
-                self.write_index(place.name, &index.encode());
-                index
-            }
+        let index = if let Some(index) = index {
+            index
+        } else {
+            let index = self.build_index(place.name, place.extent)?;
+            self.write_index(place.name, &index.encode());
+            index
         };
         let index = Arc::new(index);
         // Opened first, so that there is something to keep it with.

@@ -13,6 +13,7 @@ use crate::manifest::{self, DurableEnd, Manifest};
 use crate::metafile::{self, BadText};
 use crate::segment::{ClosedSegment, Extent, SegmentName, SegmentReader, Step, Walk, after};
 use crate::{LogError, limits};
+use millstream_model::metric::Counter;
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::io;
@@ -72,6 +73,8 @@ impl Partition {
             appended: watch::channel(next_offset).0,
             durable: watch::channel(DurableMark { next_offset, stopped: false }).0,
             queued: AtomicBool::new(false),
+            appended_records: Counter::default(),
+            appended_bytes: Counter::default(),
         });
         if changed {
             match partition.note(&partition.keeper.lock()) {
@@ -100,7 +103,7 @@ impl<'a> Recovery<'a> {
         // A process that was killed may have left names that are seen and not durable yet; what follows builds on them.
         shared.disk.sync_dir(dir).map_err(|error| LogError::io("sync", dir, error))?;
         let files = shared.disk.list(dir).map_err(|error| LogError::io("list", dir, error))?;
-        for unfinished in files.iter().filter(|name| name.ends_with(".new")) {
+        for unfinished in files.iter().filter(|name| name.strip_suffix(".new").is_some()) {
             let path = dir.join(unfinished);
             shared.disk.remove(&path).map_err(|error| LogError::io("remove", &path, error))?;
         }
@@ -154,7 +157,7 @@ impl<'a> Recovery<'a> {
                 continue;
             }
             let file = self.shared.files.open(&name.log_path(self.dir)).map_err(self.io("open", name))?;
-            let size_bytes = file.len().map_err(self.io("read", name))?;
+            let size_bytes = file.size_bytes().map_err(self.io("read", name))?;
             let extent = Extent { size_bytes, next_offset: i64::MAX, may_have_gaps: true };
             let index = self.index_sound(name, file, extent)?;
             next_offset = index.next_offset();
@@ -204,7 +207,7 @@ impl<'a> Recovery<'a> {
     fn check_closed(&mut self) -> Result<(), LogError> {
         for segment in &self.manifest.segments {
             let have = match self.shared.disk.open(&segment.name.log_path(self.dir), Open::Existing) {
-                Ok(file) => file.len().map_err(self.io("read", segment.name))?,
+                Ok(file) => file.size_bytes().map_err(self.io("read", segment.name))?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
                 Err(error) => return Err(self.io("open", segment.name)(error)),
             };
@@ -264,7 +267,7 @@ impl<'a> Recovery<'a> {
         }
         let opened = if existed { self.shared.files.open(&path) } else { self.shared.files.create(&path) };
         let file = opened.map_err(self.io("open", name))?;
-        let len = file.len().map_err(self.io("read", name))?;
+        let len = file.size_bytes().map_err(self.io("read", name))?;
         if len < durable.size_bytes {
             self.findings.push(lost_bytes(name, durable.size_bytes - len, durable.next_offset));
             return Ok((active, false));
@@ -308,13 +311,12 @@ impl<'a> Recovery<'a> {
         let written = written
             .and_then(|bytes| Index::decode(name.base_offset, &bytes))
             .filter(|index| index.covered_bytes() >= durable.size_bytes);
-        let mut index = match written {
-            Some(index) => index,
-            None => {
-                let DurableEnd { size_bytes, next_offset, .. } = durable;
-                let extent = Extent { size_bytes, next_offset, may_have_gaps: false };
-                self.index_sound(name, Arc::clone(file), extent)?
-            }
+        let mut index = if let Some(index) = written {
+            index
+        } else {
+            let DurableEnd { size_bytes, next_offset, .. } = durable;
+            let extent = Extent { size_bytes, next_offset, may_have_gaps: false };
+            self.index_sound(name, Arc::clone(file), extent)?
         };
         index.cut(durable.size_bytes, durable.next_offset);
         Ok(index)
@@ -349,7 +351,11 @@ fn settle(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
         file.read_at(at, &mut bytes)?;
         match file.write_at(at, &bytes) {
             // Only a file system that never writes in place says so; it must do with the sync.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => break,
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                break;
+            }
             written => written?,
         }
         at += len as u64;

@@ -9,6 +9,7 @@ use crate::{LogError, limits, manifest, metafile};
 use parking_lot::MutexGuard;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Proof that the caller keeps the partition's files.
 pub(super) type Keeper<'a> = MutexGuard<'a, ()>;
@@ -55,7 +56,9 @@ impl Partition {
         let sync = || {
             // In the order of the offsets: what is behind a batch is not durable before it.
             for file in closed_files.iter().chain(&active_file) {
+                let began = Instant::now();
                 file.sync().map_err(|error| LogError::io("sync", &self.dir, error))?;
+                self.shared.sync_seconds.observe(began.elapsed());
             }
             if dir_changed {
                 self.sync_dir()?;

@@ -71,7 +71,7 @@ impl Inode {
                             let hole = self.durable.len()..at;
                             put(&mut self.durable, at, torn);
                             if garbage {
-                                hole.for_each(|byte| self.durable[byte] = random.next().to_le_bytes()[0]);
+                                hole.for_each(|byte| self.durable[byte] = random.number().to_le_bytes()[0]);
                             }
                         }
                         at += torn.len();
@@ -116,7 +116,7 @@ fn index(at: u64) -> io::Result<usize> {
 }
 
 impl DiskFile for SimFile {
-    fn len(&self) -> io::Result<u64> {
+    fn size_bytes(&self) -> io::Result<u64> {
         self.with(|inode| inode.seen.len() as u64)
     }
 

@@ -1,5 +1,6 @@
 //! What the log's tests share: batches that name their records, reading everything back, a clock that is set by hand.
 #![allow(dead_code, reason = "no test uses all of it")]
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use bytes::Bytes;
 use millstream_log::batch::{BatchBuilder, Compression, Record, batches};
@@ -11,18 +12,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Where every test keeps its log.
-pub const DIR: &str = "/data";
+pub(crate) const DIR: &str = "/data";
 
 /// A clock that stands still until it is set.
 #[derive(Debug)]
-pub struct TestClock(pub AtomicI64);
+pub(crate) struct TestClock(pub(crate) AtomicI64);
 
 impl TestClock {
-    pub fn new(now_ms: i64) -> Arc<Self> {
+    pub(crate) fn new(now_ms: i64) -> Arc<Self> {
         Arc::new(Self(AtomicI64::new(now_ms)))
     }
 
-    pub fn set(&self, now_ms: i64) {
+    pub(crate) fn set(&self, now_ms: i64) {
         self.0.store(now_ms, Ordering::Relaxed);
     }
 }
@@ -34,24 +35,24 @@ impl Clock for TestClock {
 }
 
 /// A small log: segments and reserve fit tests.
-pub fn small() -> LogConfig {
+pub(crate) fn small() -> LogConfig {
     LogConfig { reserve_bytes: 0, ..LogConfig::default() }
 }
 
-pub fn configs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub(crate) fn configs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-pub fn open(disk: &(impl Disk + Clone)) -> Arc<Log> {
+pub(crate) fn open(disk: &(impl Disk + Clone)) -> Arc<Log> {
     open_with(disk, small())
 }
 
-pub fn open_with(disk: &(impl Disk + Clone), config: LogConfig) -> Arc<Log> {
+pub(crate) fn open_with(disk: &(impl Disk + Clone), config: LogConfig) -> Arc<Log> {
     Log::open(Arc::new(disk.clone()), Path::new(DIR), config, TestClock::new(1)).unwrap().0
 }
 
 /// A log with one topic `t` of one partition.
-pub fn one_partition(
+pub(crate) fn one_partition(
     disk: &(impl Disk + Clone),
     topic_configs: &[(&str, &str)],
 ) -> (Arc<Log>, Arc<Partition>) {
@@ -62,28 +63,28 @@ pub fn one_partition(
 }
 
 /// One batch of records without keys.
-pub fn batch(values: &[&str]) -> Vec<u8> {
+pub(crate) fn batch(values: &[&str]) -> Vec<u8> {
     let pairs: Vec<_> = values.iter().map(|value| (None, Some(*value), 0)).collect();
     keyed(&pairs)
 }
 
 /// One batch of records: key, value, timestamp.
-pub fn keyed(records: &[(Option<&str>, Option<&str>, i64)]) -> Vec<u8> {
-    let bytes = |text: &Option<&str>| text.map(|text| Bytes::copy_from_slice(text.as_bytes()));
+pub(crate) fn keyed(records: &[(Option<&str>, Option<&str>, i64)]) -> Vec<u8> {
+    let bytes = |text: Option<&str>| text.map(|text| Bytes::copy_from_slice(text.as_bytes()));
     let mut builder = BatchBuilder::new(Compression::None);
     for (key, value, timestamp_ms) in records {
-        builder.push(*timestamp_ms, bytes(key), bytes(value), Vec::new());
+        builder.push(*timestamp_ms, bytes(*key), bytes(*value), Vec::new());
     }
     builder.finish().unwrap().to_vec()
 }
 
 /// Appends one batch; the next offset.
-pub fn append(partition: &Partition, values: &[&str]) -> i64 {
+pub(crate) fn append(partition: &Partition, values: &[&str]) -> i64 {
     partition.append(&mut batch(values)).unwrap().next_offset
 }
 
 /// Every record from `from` to the end.
-pub fn read_from(partition: &Partition, from: i64) -> Result<Vec<Record>, LogError> {
+pub(crate) fn read_from(partition: &Partition, from: i64) -> Result<Vec<Record>, LogError> {
     let mut all = Vec::new();
     let mut next = from;
     loop {
@@ -100,11 +101,11 @@ pub fn read_from(partition: &Partition, from: i64) -> Result<Vec<Record>, LogErr
 }
 
 /// Offset and value of every record there is.
-pub fn contents(partition: &Partition) -> Vec<(i64, String)> {
+pub(crate) fn contents(partition: &Partition) -> Vec<(i64, String)> {
     let records = read_from(partition, partition.range().earliest).unwrap();
     records.into_iter().map(|record| (record.offset, text(record.value.as_ref()))).collect()
 }
 
-pub fn text(bytes: Option<&Bytes>) -> String {
+pub(crate) fn text(bytes: Option<&Bytes>) -> String {
     bytes.map_or_else(|| "-".to_owned(), |bytes| String::from_utf8(bytes.to_vec()).unwrap())
 }

@@ -6,7 +6,7 @@
 use crate::operator::SinkEncoder;
 use crate::plan::query_plan::{PersistentQuery, Scan, ScanColumn, Sink, Step};
 use crate::{KeyFormat, RelationKind};
-use millstream_bus::{CleanupPolicy, TopicSpec};
+use millstream_bus::{CleanupPolicy, TopicSpec, murmur2};
 use std::sync::Arc;
 
 /// One stage of a query.
@@ -20,19 +20,18 @@ pub(super) struct Stage {
     pub(super) sink: TopicSpec,
 }
 
+/// How much of a query's id stands in names as it is: with what is around it, a topic's name has at most 249 characters.
+const NAME_CHARS_MAX: usize = 150;
+
 /// Words for the names of what belongs to a query: its consumer group, changelogs, repartition topic.
 pub(super) fn prefix(id: &str) -> String {
-    let clean: String =
-        id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
-    if clean == id {
-        return format!("_millstream-query-{clean}");
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if id.chars().all(fits) && id.len() <= NAME_CHARS_MAX {
+        return format!("_millstream-query-{id}");
     }
-    // Two names that differ in other characters only must not share their state.
-    let hex: String =
-        id.bytes().filter(|b| !b.is_ascii_alphanumeric() && *b != b'_').map(|b| format!("{b:02x}")).collect();
-    let mut name = format!("_millstream-query-{clean}.{hex}");
-    name.truncate(160);
-    name
+    // Two names that differ in other characters only, or far behind, must not share their state.
+    let clean: String = id.chars().take(NAME_CHARS_MAX).map(|c| if fits(c) { c } else { '-' }).collect();
+    format!("_millstream-query-{clean}.{:08x}", murmur2(id.as_bytes()))
 }
 
 /// The stages of `query` over a source of `partitions` partitions.

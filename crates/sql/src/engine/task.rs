@@ -124,9 +124,9 @@ impl Attempt<'_> {
                 for fetched in fetched {
                     next = fetched.next_offset;
                     if records.is_empty() {
-                        records = fetched.records
+                        records = fetched.records;
                     } else {
-                        records.extend(fetched.records)
+                        records.extend(fetched.records);
                     }
                 }
                 return Ok((records, next));

@@ -56,7 +56,7 @@ async fn values(bus: &Arc<dyn Bus>, topic: &str, count: usize) -> Vec<String> {
         }
         values
     };
-    tokio::time::timeout(Duration::from_secs(60), read).await.unwrap()
+    tokio::time::timeout(Duration::from_mins(1), read).await.unwrap()
 }
 
 async fn until(what: &str, condition: impl Fn() -> bool) {
@@ -65,7 +65,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(60), wait).await.is_ok(), "{what}");
+    assert!(tokio::time::timeout(Duration::from_mins(1), wait).await.is_ok(), "{what}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,8 +26,9 @@ pub(crate) const fn is_safe(from: SqlType, to: SqlType) -> bool {
 pub(crate) fn datum(value: Datum<'_>, to: SqlType) -> Result<Datum<'_>, Fault> {
     Ok(match (value, to) {
         (Datum::Null, _) => Datum::Null,
-        (value @ Datum::Boolean(_), SqlType::Boolean) => value,
-        (value @ Datum::Varchar(_), SqlType::Varchar) => value,
+        (value @ Datum::Boolean(_), SqlType::Boolean) | (value @ Datum::Varchar(_), SqlType::Varchar) => {
+            value
+        }
         (value, SqlType::Varchar) => Datum::Varchar(Cow::Owned(value.to_string())),
         (Datum::Varchar(text), SqlType::Boolean) => Datum::Boolean(truth(&text)),
         (Datum::Varchar(text), to) => number(&text, to)?,

@@ -81,7 +81,7 @@ impl Pass<'_> {
             }
             NodeKind::Cast(operand) => {
                 let column = self.node(operand, asked);
-                self.cast(column, node.sql_type, asked)
+                self.cast(&column, node.sql_type, asked)
             }
             NodeKind::Call { call, args } if call.kernel().is_some() && args.len() == 1 => {
                 let column = self.node(&args[0], asked);
@@ -249,8 +249,8 @@ impl Pass<'_> {
         builder.finish()
     }
 
-    fn cast(&mut self, column: Column, to: SqlType, asked: Asked<'_>) -> Column {
-        match (&column, to) {
+    fn cast(&mut self, column: &Column, to: SqlType, asked: Asked<'_>) -> Column {
+        match (column, to) {
             (Column::Int(array), SqlType::Double) => return Column::Double(array.unary(f64::from)),
             (Column::Int(array), SqlType::BigInt) => return Column::BigInt(array.unary(i64::from)),
             #[expect(clippy::cast_precision_loss, reason = "as in Java")]

@@ -32,7 +32,9 @@ fn batch() -> impl Strategy<Value = Batch> {
         columns.prop_map(move |columns| {
             let build = |(values, sql_type): (Vec<Datum<'static>>, SqlType)| {
                 let mut builder = ColumnBuilder::new(sql_type, rows);
-                values.iter().for_each(|value| builder.append(value));
+                for value in &values {
+                    builder.append(value);
+                }
                 builder.finish()
             };
             Batch {

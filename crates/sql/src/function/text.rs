@@ -126,9 +126,9 @@ fn initcap<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
     let mut start = true;
     for c in str_at(args, 0).chars() {
         if start {
-            out.extend(c.to_uppercase())
+            out.extend(c.to_uppercase());
         } else {
-            out.extend(c.to_lowercase())
+            out.extend(c.to_lowercase());
         }
         start = c.is_whitespace();
     }

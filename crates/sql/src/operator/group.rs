@@ -165,7 +165,7 @@ impl Group {
             };
             let pass = passes.value(row);
             let entry = self.windows.get_mut(&start).and_then(|window| window.get_mut(key.as_slice()));
-            let was = entry.map_or(false, |entry| std::mem::replace(&mut entry.visible, pass));
+            let was = entry.is_some_and(|entry| std::mem::replace(&mut entry.visible, pass));
             keep.push(pass || was);
             deleted.push(!pass);
         }

@@ -192,13 +192,13 @@ impl Parser {
         name.text = name.text.to_uppercase();
         self.expect_symbol("=")?;
         let token = self.peek().clone();
-        let value = match token.kind {
-            TokenKind::Text(text)
-            | TokenKind::Integer(text)
-            | TokenKind::Decimal(text)
-            | TokenKind::Quoted(text)
-            | TokenKind::Word(text) => text,
-            _ => return Err(self.unexpected(&["a value, such as 'JSON' or 4"])),
+        let (TokenKind::Text(value)
+        | TokenKind::Integer(value)
+        | TokenKind::Decimal(value)
+        | TokenKind::Quoted(value)
+        | TokenKind::Word(value)) = token.kind
+        else {
+            return Err(self.unexpected(&["a value, such as 'JSON' or 4"]));
         };
         self.advance();
         Ok(WithOption { name, value, place: token.place })

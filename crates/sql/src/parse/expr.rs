@@ -40,7 +40,7 @@ impl Parser {
             if power <= floor {
                 break;
             }
-            left = self.continue_with(op, power, left, first)?;
+            left = self.continue_with(&op, power, left, first)?;
             if left.height > EXPRESSION_DEPTH_MAX {
                 return Err(too_deep(left.place));
             }
@@ -82,13 +82,13 @@ impl Parser {
         }
     }
 
-    fn continue_with(&mut self, op: Infix, power: u8, left: Expr, first: usize) -> Result<Expr, Mistake> {
+    fn continue_with(&mut self, op: &Infix, power: u8, left: Expr, first: usize) -> Result<Expr, Mistake> {
         let left = Box::new(left);
         let kind = match op {
             Infix::Binary(op) => {
                 self.advance();
                 let right = Box::new(self.expr_above(power)?);
-                ExprKind::Binary { op, left, right }
+                ExprKind::Binary { op: *op, left, right }
             }
             Infix::Is => {
                 self.advance();

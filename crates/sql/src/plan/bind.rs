@@ -91,35 +91,10 @@ impl Binder<'_> {
                 Ok(maybe_not(boolean(NodeKind::And(boxed(above), boxed(below))), *negated))
             }
             ExprKind::In { operand, list, negated } => {
-                let mut nodes = vec![self.bind(operand)?];
-                for item in list {
-                    nodes.push(self.bind(item)?);
-                }
-                let mut nodes = unify(nodes, expr, "the values of IN")?.into_iter();
-                let Some(operand) = nodes.next() else {
-                    return Err(wrong_type(expr, SqlType::Boolean, "a list"));
-                };
-                let node = boolean(NodeKind::In { operand: boxed(operand), list: nodes.collect() });
-                Ok(maybe_not(node, *negated))
+                Ok(maybe_not(self.in_list(operand, list, expr)?, *negated))
             }
             ExprKind::Like { operand, pattern, escape, negated } => {
-                let (operand, pattern) = (self.text(operand)?, self.text(pattern)?);
-                let compiled = match &pattern.kind {
-                    NodeKind::Literal(Datum::Varchar(text)) => {
-                        Some(Pattern::compile(text, *escape).map_err(|fault| {
-                            Diagnostic::error("sql-pattern", fault.to_string())
-                                .label("not a pattern")
-                                .help("write the escape character twice to mean itself")
-                                .at(expr.place.clone())
-                        })?)
-                    }
-                    _ => None,
-                };
-                let (operand, pattern) = (boxed(operand), boxed(pattern));
-                Ok(maybe_not(
-                    boolean(NodeKind::Like { operand, pattern, compiled, escape: *escape }),
-                    *negated,
-                ))
+                Ok(maybe_not(self.like(operand, pattern, *escape, expr)?, *negated))
             }
             ExprKind::Case { operand, branches, otherwise } => {
                 self.case(operand.as_deref(), branches, otherwise.as_deref(), expr)
@@ -137,6 +112,38 @@ impl Binder<'_> {
             }
             ExprKind::Call { name, args, star } => self.call(name, args, *star, expr),
         }
+    }
+
+    fn in_list(&mut self, operand: &Expr, list: &[Expr], expr: &Expr) -> Result<Node, Mistake> {
+        let mut nodes = vec![self.bind(operand)?];
+        for item in list {
+            nodes.push(self.bind(item)?);
+        }
+        let mut list = unify(nodes, expr, "the values of IN")?;
+        let operand = boxed(list.remove(0));
+        Ok(boolean(NodeKind::In { operand, list }))
+    }
+
+    fn like(
+        &mut self,
+        operand: &Expr,
+        pattern: &Expr,
+        escape: Option<char>,
+        expr: &Expr,
+    ) -> Result<Node, Mistake> {
+        let (operand, pattern) = (self.text(operand)?, self.text(pattern)?);
+        let compiled = match &pattern.kind {
+            NodeKind::Literal(Datum::Varchar(text)) => {
+                Some(Pattern::compile(text, escape).map_err(|fault| {
+                    Diagnostic::error("sql-pattern", fault.to_string())
+                        .label("not a pattern")
+                        .help("write the escape character twice to mean itself")
+                        .at(expr.place.clone())
+                })?)
+            }
+            _ => None,
+        };
+        Ok(boolean(NodeKind::Like { operand: boxed(operand), pattern: boxed(pattern), compiled, escape }))
     }
 
     /// An expression that must be true or false.

@@ -38,7 +38,7 @@ pub(super) fn plan(
     check_clauses(query, relation, purpose, mistakes);
     let scope = Scope::new(relation, query);
     let mut planner = Planner { query, scope: &scope, purpose, key_format, mistakes };
-    let plan = if query.group_by.is_empty() { planner.rows() } else { planner.groups() };
+    let plan = if query.group_by.is_empty() { Some(planner.rows()) } else { planner.groups() };
     let errors = |m: &Diagnostic| m.severity == millstream_model::Severity::Error;
     if mistakes[before..].iter().any(errors) { None } else { plan }
 }
@@ -146,7 +146,7 @@ impl Planner<'_, '_> {
     }
 
     /// A query without groups.
-    fn rows(&mut self) -> Option<QueryPlan> {
+    fn rows(&mut self) -> QueryPlan {
         let mut binder =
             Binder { scope: self.scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0 };
         let mut before = self.filter(&mut binder);
@@ -167,6 +167,7 @@ impl Planner<'_, '_> {
             format => format,
         };
         let output = self.output(&items, &keys);
+        self.check_key(&output, &keys);
         let mut nodes: Vec<Node> = items.into_iter().map(|item| item.node).collect();
         let mut window_start = None;
         if let Some(slot) = self.scope.window_start().filter(|_| !rekeyed) {
@@ -175,20 +176,20 @@ impl Planner<'_, '_> {
         }
         before.extend(binder.keyed.into_iter().map(Step::Keyed));
         before.push(Step::Project(nodes));
-        Some(QueryPlan {
+        QueryPlan {
             scan: self.scope.scan(),
             before,
             group: None,
             regroups: false,
             after: Vec::new(),
             key_format: self.key_format.unwrap_or(if keys.is_empty() { KeyFormat::None } else { format }),
-            output: self.check_key(output, &keys)?,
+            output,
             kind: relation.kind,
             window: None,
             window_ms: if rekeyed { None } else { relation.window_ms },
             window_start,
             limit: self.query.limit.as_ref().map(|(rows, _)| *rows),
-        })
+        }
     }
 
     /// A query with groups.
@@ -225,6 +226,7 @@ impl Planner<'_, '_> {
         }
         let key_exprs: Vec<Expr> = self.query.group_by.clone();
         let output = self.output(&items, &key_exprs);
+        self.check_key(&output, &key_exprs);
         let regroups = !self.is_source_key(&key_exprs);
         let key: Fields =
             keys.iter().enumerate().map(|(i, (_, node))| (format!("K{i}").into(), node.sql_type)).collect();
@@ -246,7 +248,7 @@ impl Planner<'_, '_> {
             group: Some((group, inputs)),
             regroups,
             after: vec![Step::Project(nodes)],
-            output: self.check_key(output, &key_exprs)?,
+            output,
             kind: RelationKind::Table,
             key_format,
             window,
@@ -370,9 +372,9 @@ impl Planner<'_, '_> {
     }
 
     /// A query that fills a relation must select its key, and the key's format must be able to hold it.
-    fn check_key(&mut self, output: Vec<OutputColumn>, keys: &[Expr]) -> Option<Vec<OutputColumn>> {
+    fn check_key(&mut self, output: &[OutputColumn], keys: &[Expr]) {
         if self.purpose == Purpose::Push {
-            return Some(output);
+            return;
         }
         for (index, key) in keys.iter().enumerate() {
             if !output.iter().any(|column| column.key == Some(index)) {
@@ -388,7 +390,6 @@ impl Planner<'_, '_> {
                 );
             }
         }
-        Some(output)
     }
 }
 

@@ -87,6 +87,7 @@ pub(crate) struct GroupCall {
 
 /// A tumbling window, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the unit belongs to each of them")]
 pub(crate) struct Window {
     pub(crate) size_ms: i64,
     pub(crate) grace_ms: i64,

@@ -9,8 +9,8 @@ use crate::parse::ast::{
     ColumnDeclaration, CreateAs, Declare, KeyWord, Name, OnExisting, Query, StatementKind, WithOption,
 };
 use crate::{Catalog, ColumnSpec, KeyFormat, Origin, Relation, RelationKind, SqlType};
+use millstream_bus::murmur2;
 use millstream_model::{Diagnostic, nearest};
-use std::hash::Hasher as _;
 use std::sync::Arc;
 
 /// Plans one statement, and adds what it declares to `catalog`; `None` where there are mistakes.
@@ -159,21 +159,46 @@ fn plan_declare(
     if let Err(action) = may_create(catalog, &declare.name, declare.on_existing, mistakes) {
         return action;
     }
+    let name = &declare.name;
+    check_columns(declare, mistakes);
+    let topic = with.topic.clone().unwrap_or_else(|| "".into());
+    let keys = declare.columns.iter().filter(|column| column.key != KeyWord::Value).count();
+    let key_format = with.key_format.unwrap_or(if keys == 0 { KeyFormat::None } else { KeyFormat::Kafka });
+    let timestamp = timestamp(&with, &declare.columns, mistakes);
+    let relation = Relation {
+        name: name.text.as_str().into(),
+        kind: declare.kind,
+        topic,
+        key_format: if keys == 0 { KeyFormat::None } else { key_format },
+        columns: declared_columns(&declare.columns),
+        window_ms: with.window_ms,
+        timestamp,
+        partitions: with.partitions,
+        origin: Origin::Declared,
+        sql: sql.to_owned(),
+    };
+    check_key_format(&relation, &name.place, mistakes);
+    if mistakes.len() > before {
+        return None;
+    }
+    catalog.insert(relation);
+    catalog.find(&name.text).cloned().map(Action::Declare)
+}
+
+/// A relation over a topic must say its topic, its columns and, for tables, its key.
+fn check_columns(declare: &Declare, mistakes: &mut Mistakes) {
     let mut error = |message: String, label: &str, help: &str, place: &std::ops::Range<usize>| {
         mistakes.push(Diagnostic::error("sql-declare", message).label(label).help(help).at(place.clone()));
     };
     let name = &declare.name;
-    let topic = with.topic.clone().unwrap_or_else(|| {
-        if !declare.options.iter().any(|option| option.name.text == "KAFKA_TOPIC") {
-            error(
-                format!("`{}` has no topic", name.text),
-                "KAFKA_TOPIC is missing",
-                "WITH (KAFKA_TOPIC='…', VALUE_FORMAT='JSON')",
-                &name.place,
-            );
-        }
-        "".into()
-    });
+    if !declare.options.iter().any(|option| option.name.text == "KAFKA_TOPIC") {
+        error(
+            format!("`{}` has no topic", name.text),
+            "KAFKA_TOPIC is missing",
+            "WITH (KAFKA_TOPIC='…', VALUE_FORMAT='JSON')",
+            &name.place,
+        );
+    }
     if declare.columns.is_empty() {
         error(
             format!("`{}` has no columns", name.text),
@@ -212,26 +237,6 @@ fn plan_declare(
             &name.place,
         );
     }
-    let key_format = with.key_format.unwrap_or(if keys == 0 { KeyFormat::None } else { KeyFormat::Kafka });
-    let timestamp = timestamp(&with, &declare.columns, mistakes);
-    let relation = Relation {
-        name: name.text.as_str().into(),
-        kind: declare.kind,
-        topic,
-        key_format: if keys == 0 { KeyFormat::None } else { key_format },
-        columns: declared_columns(&declare.columns),
-        window_ms: with.window_ms,
-        timestamp,
-        partitions: with.partitions,
-        origin: Origin::Declared,
-        sql: sql.to_owned(),
-    };
-    check_key_format(&relation, &name.place, mistakes);
-    if mistakes.len() > before {
-        return None;
-    }
-    catalog.insert(relation);
-    catalog.find(&name.text).cloned().map(Action::Declare)
 }
 
 fn declared_columns(columns: &[ColumnDeclaration]) -> Vec<ColumnSpec> {
@@ -440,12 +445,6 @@ fn widen(plan: &mut QueryPlan, slot: usize, to: SqlType) {
 
 /// A number that stays the same for the same statement, however it is laid out.
 fn fingerprint(sql: &str) -> u32 {
-    let mut hasher = rustc_hash::FxHasher::default();
-    for word in sql.split_whitespace() {
-        hasher.write(word.as_bytes());
-        hasher.write_u8(b' ');
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "a fingerprint of 32 bits is wanted")]
-    let short = (hasher.finish() >> 32) as u32;
-    short
+    // A hash that no library changes: ids must be the same after an upgrade.
+    murmur2(sql.split_whitespace().collect::<Vec<_>>().join(" ").as_bytes())
 }

@@ -3,7 +3,8 @@
 //! It never drops a sample in silence. Records go to the log in order and all that wait go at once, so that a scan does not
 //! wait for the disk; a device with [`PENDING_RECORDS_PER_DEVICE`] records under way waits, which makes its cycle longer. Every
 //! scan that is missing, because the device, the source or the log was too slow, is told by the header [`MISSED`] of the next
-//! record: how many scans are missing just before it.
+//! record: how many scans are missing just before it. Nobody counts while nobody runs: the first record of a scan group after
+//! a start (of the process, or of the device after a change) has the header [`STARTED`].
 
 mod encode;
 mod group;
@@ -15,7 +16,7 @@ use crate::limits::{
 use crate::outbox::{Outbox, Ticket};
 use async_trait::async_trait;
 use bytes::Bytes;
-use group::{GroupState, Missed};
+use group::{GroupState, Missed, Told};
 use millstream_bus::{Bus, Record, TopicSpec};
 use millstream_driver::schedule::{DeviceState, Scan, ScanObserver, StateChange};
 use millstream_format::json::ObjectWriter;
@@ -31,6 +32,10 @@ use tokio::time::timeout;
 pub const DEVICES_TOPIC: &str = "millstream.devices";
 /// The header that says how many scans are missing just before this record, as decimal text.
 pub const MISSED: &str = "missed";
+
+/// The header of a scan group's first record after a start: since when its scans are counted, in milliseconds since the epoch
+/// as decimal text. Between the record before it and that time nobody scanned.
+pub const STARTED: &str = "started";
 
 /// How a scan is laid out in records. See DESIGN, "Records".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -140,9 +145,10 @@ impl PlcSource {
     pub fn set_device(&self, device: &Arc<str>, groups: Vec<SourceGroup>) {
         let old = self.devices.read().get(device).cloned();
         let asset = groups.first().map(|group| group.asset.clone());
+        let now = self.clock.now();
         let with_outbox = |group: SourceGroup| {
             let outbox = self.outbox(&group.topic);
-            let state = GroupState::new(&group);
+            let state = GroupState::new(&group, now);
             // What the group before it had not told yet is told by the new one.
             let before = old.iter().flat_map(|old| &old.groups).map(|(state, _)| state.lock());
             for before in before.filter(|before| before.is_same_group(&group)) {
@@ -227,12 +233,13 @@ struct Room {
 /// One record's share of a scan.
 struct Share {
     _room: Arc<Room>,
+    told: Told,
     missed: Arc<Missed>,
 }
 
 impl Ticket for Share {
     fn lost(&self, _: &str) {
-        self.missed.add(1);
+        self.missed.lost(self.told, true);
     }
 }
 
@@ -262,7 +269,8 @@ impl ScanObserver for PlcSource {
         };
         let room = Arc::new(room);
         for record in records {
-            outbox.push(record, Some(Box::new(Share { _room: room.clone(), missed: missed.clone() })));
+            let told = Told::by(&record);
+            outbox.push(record, Some(Box::new(Share { _room: room.clone(), told, missed: missed.clone() })));
         }
     }
 

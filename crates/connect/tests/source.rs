@@ -6,7 +6,7 @@ mod support;
 
 use millstream_bus::{Bus, BusError, Record, TopicSpec};
 use millstream_connect::plc_source::{
-    DEVICES_TOPIC, Layout, MISSED, Mode, PlcSource, SourceGroup, SourceTag,
+    DEVICES_TOPIC, Layout, MISSED, Mode, PlcSource, STARTED, SourceGroup, SourceTag,
 };
 use millstream_driver::GroupIndex;
 use millstream_driver::guard::WriteRequest;
@@ -126,7 +126,12 @@ async fn a_row_has_the_asset_as_key_and_the_time_of_reading() {
         (records[0].timestamp, text(&records[0])),
         (START.plus(Duration::from_millis(5)), r#"{"a":1}"#)
     );
-    assert!(records[0].headers.is_empty());
+    // The first record after a start says since when scans are counted, the others say nothing.
+    plant.scan(START.0 + 105, vec![int(1)], 0).await;
+    let records = plant.records().await;
+    let started = records[0].find_header(STARTED).map(|text| std::str::from_utf8(text).unwrap().to_owned());
+    assert_eq!((records[0].headers.len(), started), (1, Some(START.0.to_string())));
+    assert!(records[1].headers.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -381,6 +386,8 @@ async fn a_replaced_device_tells_what_the_one_before_had_missed() {
     plant.scan(3, vec![int(1), int(2)], 1).await;
     let records = plant.records().await;
     assert_eq!(records.iter().map(missed).collect::<Vec<_>>(), vec![0, 4]);
+    // Nobody scanned while it was replaced.
+    assert!(records.iter().all(|record| record.find_header(STARTED).is_some()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,29 +1,61 @@
 //! One scan group's state: what was sent last, what is missing, and how its records look.
 
 use super::encode::{Scaling, is_change};
-use super::{Layout, MISSED, Mode, SourceGroup};
+use super::{Layout, MISSED, Mode, STARTED, SourceGroup};
 use bytes::Bytes;
 use millstream_bus::{Header, Record};
 use millstream_format::plc4x::Plc4xEncoder;
 use millstream_format::row::{BAD, RowEncoder};
 use millstream_format::tag;
-use millstream_model::{Cell, Row};
+use millstream_model::{Cell, Row, Timestamp};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Scans that are missing before the next record.
-#[derive(Debug, Default)]
-pub(super) struct Missed(AtomicU64);
+/// What is missing before the next record.
+#[derive(Debug)]
+pub(super) struct Missed {
+    scans: AtomicU64,
+    /// No record has told yet since when scans are counted; nobody knows how many were missed before that.
+    started: AtomicBool,
+}
+
+impl Default for Missed {
+    fn default() -> Self {
+        Self { scans: AtomicU64::new(0), started: AtomicBool::new(true) }
+    }
+}
 
 impl Missed {
     pub(super) fn add(&self, scans: u64) {
-        self.0.fetch_add(scans, Ordering::Relaxed);
+        self.scans.fetch_add(scans, Ordering::Relaxed);
     }
 
     pub(super) fn take(&self) -> u64 {
-        self.0.swap(0, Ordering::Relaxed)
+        self.scans.swap(0, Ordering::Relaxed)
+    }
+
+    /// A record did not get to the log: the next one tells what it `told`, and one scan more where it was a scan of its own.
+    pub(super) fn lost(&self, told: Told, is_scan: bool) {
+        self.add(told.missed + u64::from(is_scan));
+        if told.started {
+            self.started.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a record tells about the time before it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Told {
+    missed: u64,
+    started: bool,
+}
+
+impl Told {
+    pub(super) fn by(record: &Record) -> Self {
+        let missed = record.find_header(MISSED).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        Self { missed: missed.unwrap_or(0), started: record.find_header(STARTED).is_some() }
     }
 }
 
@@ -45,13 +77,15 @@ pub(super) struct GroupState {
     /// What was sent last, where it matters; empty before the first record.
     sent: Vec<Cell>,
     sent_at: Option<Instant>,
+    started_at: Timestamp,
     missed: Arc<Missed>,
     /// Length of the last value, to allocate the next one once.
     len_hint: usize,
 }
 
 impl GroupState {
-    pub(super) fn new(group: &SourceGroup) -> Self {
+    /// A group whose scans are counted from `started_at` on.
+    pub(super) fn new(group: &SourceGroup, started_at: Timestamp) -> Self {
         let asset = group.asset.as_str();
         let names = group.tags.iter().map(|tag| &*tag.name);
         let encoder = match group.layout {
@@ -76,6 +110,7 @@ impl GroupState {
             mode: group.mode,
             sent: Vec::new(),
             sent_at: None,
+            started_at,
             missed: Arc::default(),
             len_hint: 64,
         }
@@ -91,9 +126,9 @@ impl GroupState {
 
     /// These records found no room in time: the scan they came from is missing, too, and the next one is sent in full.
     pub(super) fn dropped(&mut self, records: &[Record]) {
-        let before = records.iter().filter_map(|record| record.find_header(MISSED));
-        let before = before.filter_map(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok());
-        self.missed.add(before.sum::<u64>().saturating_add(1));
+        for (index, record) in records.iter().enumerate() {
+            self.missed.lost(Told::by(record), index == 0);
+        }
         self.sent.clear();
     }
 
@@ -117,6 +152,9 @@ impl GroupState {
             let missed = self.missed.take();
             if missed > 0 {
                 first.headers.push(header(MISSED, missed.to_string()));
+            }
+            if self.missed.started.swap(false, Ordering::Relaxed) {
+                first.headers.push(header(STARTED, self.started_at.as_millis().to_string()));
             }
         }
         records

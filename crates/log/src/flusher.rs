@@ -7,6 +7,7 @@
 use crate::{Partition, limits};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -71,12 +72,7 @@ impl Flusher {
         let mut round_began = None;
         while let Some(partitions) = self.next_round(round_began) {
             round_began = Some(Instant::now());
-            for partition in partitions {
-                partition.leave_queue();
-                if let Err(error) = partition.sync() {
-                    tracing::error!(topic = partition.topic(), partition = partition.number(), %error, "sync failed");
-                }
-            }
+            sync_all(&partitions);
         }
     }
 
@@ -96,4 +92,25 @@ impl Flusher {
         queue.waiters = 0;
         Some(std::mem::take(&mut queue.partitions))
     }
+}
+
+/// Syncs partitions side by side: file systems put what several threads sync at a time into one commit of their journal.
+fn sync_all(partitions: &[Arc<Partition>]) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(partition) = partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
+            partition.leave_queue();
+            if let Err(error) = partition.sync() {
+                tracing::error!(topic = partition.topic(), partition = partition.number(), %error, "sync failed");
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..partitions.len().min(limits::FLUSH_THREADS) {
+            let helper = thread::Builder::new().name("log-flush-helper".to_owned());
+            // Without the helper it only takes longer.
+            let _ = helper.spawn_scoped(scope, work);
+        }
+        work();
+    });
 }

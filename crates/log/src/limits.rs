@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
 /// More batches than this waiting after a sync is heavy load.
 pub const FLUSH_HEAVY: usize = 32;
+/// Partitions synced side by side in one round.
+pub const FLUSH_THREADS: usize = 8;
 /// Bytes kept aside for the audit when the disk is full: about 30,000 audit records.
 pub const RESERVE_BYTES: u64 = 8 << 20;
 /// The reserve is given out in steps of this many bytes.

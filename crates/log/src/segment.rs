@@ -261,6 +261,22 @@ impl Walk {
         self.next()
     }
 
+    /// Goes up to the batch that holds `offset`, by the headers alone. Where they do not lead there, nothing is skipped.
+    pub(crate) fn skip_before(&mut self, offset: i64) -> io::Result<()> {
+        let (mut at, mut expected) = (self.at, self.expected);
+        while at < self.reader.end()
+            && let Ok(header) = self.reader.header(at)?
+            && self.extent.fits(expected, &header)
+        {
+            if header.last_offset() >= offset {
+                (self.at, self.expected) = (at, expected);
+                break;
+            }
+            (at, expected) = (after(at, &header), header.next_offset());
+        }
+        Ok(())
+    }
+
     /// The batches from `first` on (the last one that [`Walk::next`] gave, at `position`) in one piece without copying: as many
     /// as lie in the buffer, follow one another soundly, and stay within `bytes_max`.
     pub(crate) fn run(&self, position: u64, first: &Batch, bytes_max: usize) -> Bytes {

@@ -87,6 +87,8 @@ impl Partition {
         };
         let chunk = bytes_max.saturating_add(limits::INDEX_INTERVAL_BYTES);
         let mut walk = self.walk(place.name, place.extent, begin, chunk)?;
+        walk.skip_before(from)
+            .map_err(|error| LogError::io("read", &place.name.log_path(&self.dir), error))?;
         loop {
             match self.step(&mut walk, place.name)? {
                 Step::Batch(position, batch) if batch.header.last_offset() >= from => {

@@ -3,17 +3,31 @@
 //! Levels: *error*, a person must act; *warn*, it mends itself or works with less; *info*, what starts, stops and changes;
 //! *debug*, every connection and decision; *trace*, frames.
 
+use crate::clock::SystemClock;
+use millstream_model::Clock;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
-/// What is logged where `RUST_LOG` says nothing. librdkafka tells of every broken connection at error level, and
-/// the bus says the same in our words.
-const DEFAULT: &str = "info,rdkafka=off,librdkafka=off";
+/// Times as everywhere else in the house: UTC with milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Wall;
 
-/// Starts logging; `default` counts where `RUST_LOG` is not set.
-pub(crate) fn start(default: Option<&str>) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default.unwrap_or(DEFAULT)));
+impl FormatTime for Wall {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{}", SystemClock.now())
+    }
+}
+
+/// Starts logging. `level` counts where `RUST_LOG` is not set; librdkafka's own lines are left out then, since it tells of every
+/// broken connection many times, and the bus says the same once in our words.
+pub(crate) fn start(level: &str) {
+    let default = match level {
+        "off" => "off".to_owned(),
+        _ => format!("{level},millstream_kafka=error"),
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let colors =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let subscriber = tracing_subscriber::fmt()
@@ -21,6 +35,7 @@ pub(crate) fn start(default: Option<&str>) {
         .with_writer(std::io::stderr)
         .with_ansi(colors)
         .with_target(false)
+        .with_timer(Wall)
         .finish();
     // A second start would change nothing, and is no trouble.
     let _ = tracing::subscriber::set_global_default(subscriber);

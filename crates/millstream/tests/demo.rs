@@ -22,8 +22,8 @@ fn the_press_heats_up_the_setpoint_rises_and_the_temperature_falls() {
     let mut demo =
         Running::start(&["demo", "--plain", "--http", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()]);
     let at = demo.address("status page");
-    demo.line("modbus-tcp press");
-    demo.line("modbus-tcp cooler");
+    demo.line("Modbus press");
+    demo.line("Modbus cooler");
     demo.next_line("ALARM: the press is hot");
     demo.next_line("the press is cool");
     let url = format!("http://{at}");

@@ -102,7 +102,7 @@ impl Reporter {
         if let Err(what) = &topics {
             problems.push(Problem {
                 condition: Condition::Bad,
-                who: "log".to_owned(),
+                who: format!("log ({})", instance.surroundings().log),
                 what: what.clone(),
                 help: None,
                 since_ms: None,

@@ -9,7 +9,7 @@ use crate::watchdog::Watchdog;
 use crate::{logging, plant, stop};
 
 pub(crate) async fn run(arguments: &Run, console: Console) -> Result<(), Failure> {
-    logging::start(None);
+    logging::start("info");
     let path = &arguments.plant.path;
     let mut plant = plant::read(path, console)?;
     let mut stop = std::pin::pin!(stop::signal()?);

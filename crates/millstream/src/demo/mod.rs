@@ -38,7 +38,7 @@ const FRAME: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(arguments: &Demo, console: Console) -> Result<(), Failure> {
     let live = console.is_terminal() && !arguments.plain;
-    logging::start(Some(if live { "off" } else { "warn" }));
+    logging::start(if live { "off" } else { "warn" });
     let mut stop = std::pin::pin!(stop_or_time(arguments.seconds)?);
     let folder = tempfile::tempdir()
         .map_err(|error| Failure::failed(format!("there is no room for files: {error}")))?;
@@ -48,7 +48,7 @@ pub(crate) async fn run(arguments: &Demo, console: Console) -> Result<(), Failur
     let instance = Instance::start(plant).await?;
     let _watchdog = Watchdog::start();
     for (device, address) in simulators.listeners() {
-        instance.add_listener(format!("modbus-tcp {device}"), address.to_string());
+        instance.add_listener(format!("Modbus {device}"), address.to_string());
     }
     let result = show(&instance, live, console, &mut stop).await;
     instance.stop().await;

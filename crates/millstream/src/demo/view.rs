@@ -4,7 +4,8 @@ use super::events::Write;
 use super::scene::Scene;
 use super::sparkline::sparkline;
 use millstream_model::Timestamp;
-use millstream_server::{Condition, DeviceStatus, Report, TagFacts};
+use millstream_server::{Condition, DeviceStatus, Listener, Report, TagFacts};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Guarded writes that are shown.
@@ -127,19 +128,13 @@ fn footer(report: &Report, columns: usize, paint: Paint, lines: &mut Vec<String>
     let rate = if rates.is_empty() { "–".to_owned() } else { format!("{:.0}", rates.iter().sum::<f64>()) };
     let lag: u64 = report.queries.iter().filter_map(|query| query.facts.lag_records).sum();
     let line = format!(
-        "{rate} records/s in {} topics; {} queries, {lag} records behind; log {}",
+        "{rate} records/s, {} topics, {} queries, lag {lag}; log {}",
         report.topics.len(),
         report.queries.len(),
         report.instance.log
     );
     lines.push(cut(&line, columns));
-    let listeners: Vec<_> = report
-        .instance
-        .listeners
-        .iter()
-        .map(|listener| format!("{} {}", listener.what, listener.address))
-        .collect();
-    lines.push(cut(&listeners.join("  "), columns));
+    lines.push(cut(&listeners(&report.instance.listeners), columns));
     match report.health.problems.first() {
         Some(problem) => {
             let text = cut(&format!("{}: {}", problem.who, problem.what), columns);
@@ -148,6 +143,26 @@ fn footer(report: &Report, columns: usize, paint: Paint, lines: &mut Vec<String>
         None => lines
             .push(paint.dim(&cut("try: millstream topic tail press.thermal      Ctrl-C ends it", columns))),
     }
+}
+
+/// Where everything listens: `http://127.0.0.1:8080   Modbus press 127.0.0.1:40123, cooler 127.0.0.1:40124`. A URL says by itself
+/// what answers there, and a protocol is named once.
+fn listeners(listeners: &[Listener]) -> String {
+    let mut text = String::new();
+    let mut before = "";
+    for Listener { what, address } in listeners {
+        let (kind, name) = what.split_once(' ').unwrap_or((what, ""));
+        let gap = if text.is_empty() { "" } else { "   " };
+        let _ = if address.starts_with("http") {
+            write!(text, "{gap}{address}")
+        } else if kind == before {
+            write!(text, ", {name} {address}")
+        } else {
+            write!(text, "{gap}{what} {address}")
+        };
+        before = kind;
+    }
+    text
 }
 
 /// `25.0 → 80.2`.

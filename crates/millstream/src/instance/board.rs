@@ -95,8 +95,8 @@ impl ScanObserver for Observer {
     async fn state_changed(&self, change: StateChange) {
         let device = &change.device;
         match change.cause.as_str() {
-            "" => tracing::info!(%device, "{}", state(&change)),
-            cause => tracing::warn!(%device, "{}: {cause}", state(&change)),
+            "" => tracing::info!("device {device} is {}", state(&change)),
+            cause => tracing::warn!("device {device} is {}: {cause}", state(&change)),
         }
         self.source.state_changed(change).await;
     }

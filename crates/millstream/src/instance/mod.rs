@@ -32,8 +32,8 @@ use tokio::time::timeout;
 
 pub(crate) use reload::Watch;
 
-/// How long each part may take to stop, in order; all together well under five seconds where nothing hangs.
-const STOP: Duration = Duration::from_secs(4);
+/// How long the parts may take to stop, in order; with the log and the runtime it stays under five seconds.
+const STOP: Duration = Duration::from_millis(3_500);
 
 /// A plant that runs.
 pub(crate) struct Instance {
@@ -176,9 +176,11 @@ impl Instance {
 
     /// Stops everything in the order of the flow, so that what was read is in the log when it closes.
     pub(crate) async fn stop(self) {
-        if let Some(server) = self.server {
-            server.close().await;
-        }
+        let closing = async {
+            if let Some(server) = self.server {
+                server.close().await;
+            }
+        };
         self.queries.stop();
         let tasks = std::mem::take(&mut *self.tasks.lock());
         let stopping = async {
@@ -186,7 +188,8 @@ impl Instance {
             futures_util::future::join_all(tasks.into_values().map(TaskHandle::stop)).await;
             futures_util::future::join3(self.source.stop(), self.audit.stop(), self.sql.stop()).await;
         };
-        if timeout(STOP, stopping).await.is_err() {
+        let (stopped, ()) = futures_util::future::join(timeout(STOP, stopping), closing).await;
+        if stopped.is_err() {
             tracing::warn!("some parts did not stop in time; the log has what was acknowledged");
         }
         self.log.close().await;

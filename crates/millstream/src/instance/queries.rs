@@ -35,6 +35,7 @@ impl Queries {
     pub(super) fn start(self: &Arc<Self>, plant: &Plant) {
         let (this, plant) = (self.clone(), plant.clone());
         let task = tokio::spawn(async move {
+            let mut told = None;
             while let Err(error) = this.attempt(&plant).await {
                 this.notices.set(SUBJECT, Condition::Bad, format!("they cannot be started: {error}"), "");
                 if let SqlError::Mistakes(mistakes) = &error {
@@ -44,7 +45,10 @@ impl Queries {
                     }
                     return;
                 }
-                tracing::warn!(%error, "queries cannot be started; trying again");
+                if told.as_ref() != Some(&error) {
+                    tracing::warn!("the queries cannot be started yet: {error}");
+                }
+                told = Some(error);
                 sleep(RETRY).await;
             }
             this.notices.clear(SUBJECT);

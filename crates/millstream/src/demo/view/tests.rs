@@ -58,8 +58,8 @@ fn report(temperature: f64) -> Report {
             now_ms: 1_732_170_000_040,
             listeners: vec![
                 listener("status page", "http://127.0.0.1:8080"),
-                listener("modbus-tcp press", "127.0.0.1:40123"),
-                listener("modbus-tcp cooler", "127.0.0.1:40124"),
+                listener("Modbus press", "127.0.0.1:40123"),
+                listener("Modbus cooler", "127.0.0.1:40124"),
             ],
         },
         health: Health::of(Vec::new()),
@@ -124,8 +124,8 @@ fn the_view_fits_a_small_terminal() {
       06:19:50 UTC  cooler setpoint  25.0 → 80.4  written, read back
       06:19:50 UTC  cooler setpoint  25.0 → 80.4  written, read back
 
-    14 records/s in 1 topics; 0 queries, 0 records behind; log embedded, in /tmp/de…
-    status page http://127.0.0.1:8080  modbus-tcp press 127.0.0.1:40123  modbus-tcp…
+    14 records/s, 1 topics, 0 queries, lag 0; log embedded, in /tmp/demo/data
+    http://127.0.0.1:8080   Modbus press 127.0.0.1:40123, cooler 127.0.0.1:40124
     try: millstream topic tail press.thermal      Ctrl-C ends it
     ");
 }

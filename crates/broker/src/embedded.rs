@@ -13,10 +13,11 @@ use millstream_bus::meter::TopicMeters;
 use millstream_log::Log;
 use millstream_model::Clock;
 use millstream_model::metric::{Collect, Page};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 /// Settings of the embedded engine.
@@ -89,7 +90,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 #[derive(Debug)]
 pub struct Embedded {
     pub(crate) inner: Arc<Inner>,
-    tasks: Vec<AbortHandle>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Embedded {
@@ -111,11 +112,11 @@ impl Embedded {
         .await?;
         inner.transactions.recover().await;
         let tasks = vec![
-            tokio::spawn(maintain(Arc::clone(inner.topics.log()))).abort_handle(),
-            tokio::spawn(sweep(Arc::clone(&inner))).abort_handle(),
-            tokio::spawn(expire(Arc::clone(&inner))).abort_handle(),
+            tokio::spawn(maintain(Arc::clone(inner.topics.log()))),
+            tokio::spawn(sweep(Arc::clone(&inner))),
+            tokio::spawn(expire(Arc::clone(&inner))),
         ];
-        Ok(Arc::new(Self { inner, tasks }))
+        Ok(Arc::new(Self { inner, tasks: Mutex::new(tasks) }))
     }
 
     /// What was appended, per topic.
@@ -123,8 +124,15 @@ impl Embedded {
         &self.inner.topics.meters
     }
 
-    /// Puts everything on disk and notes it, so that the next start has nothing to recover. Stop using the engine before.
+    /// Puts everything on disk and notes it, so that the next start has nothing to recover, and ends the engine's own tasks. Stop
+    /// using the engine before. The data directory is free for another process when the last handle is dropped.
     pub async fn close(&self) -> Result<(), BusError> {
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            task.abort();
+            // It was aborted; how it ended tells nothing.
+            let _ = task.await;
+        }
         let completed = self.inner.transactions.complete_all().await;
         let log = Arc::clone(self.inner.topics.log());
         let closed = blocking(move || log.close().map_err(bus_error)).await;
@@ -140,7 +148,7 @@ impl Collect for Embedded {
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        self.tasks.lock().iter().for_each(JoinHandle::abort);
     }
 }
 

@@ -109,6 +109,7 @@ pub(crate) fn read(
     (bytes_max, records_max): (usize, usize),
     lookahead: &mut Lookahead,
 ) -> Result<Found, BusError> {
+    replica.check_exists()?;
     let range = replica.range();
     if from < range.earliest || from > range.latest {
         let (at, earliest, latest) = (replica.at.clone(), range.earliest, range.latest);

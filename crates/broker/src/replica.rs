@@ -13,6 +13,7 @@ use millstream_model::Timestamp;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 
 /// A transaction, as batches and markers name it: producer id and epoch.
@@ -32,10 +33,13 @@ pub(crate) struct Aborted {
 #[derive(Debug)]
 pub(crate) struct Replica {
     pub(crate) at: TopicPartition,
+    /// The topic's id: another topic of the same name, made later, has another one.
+    pub(crate) topic_id: u64,
     log: Arc<Partition>,
     transactions: Mutex<Transactions>,
     stable: watch::Sender<i64>,
     meter: Arc<TopicMeter>,
+    deleted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -58,10 +62,17 @@ pub(crate) enum Ended {
 }
 
 impl Replica {
-    pub(crate) fn new(at: TopicPartition, log: Arc<Partition>, meter: Arc<TopicMeter>) -> Self {
+    pub(crate) fn new(
+        at: TopicPartition,
+        topic_id: u64,
+        log: Arc<Partition>,
+        meter: Arc<TopicMeter>,
+    ) -> Self {
         let next = log.range().next;
         let transactions = Transactions { open: BTreeMap::new(), aborted: VecDeque::new(), known_from: next };
-        Self { at, log, transactions: Mutex::new(transactions), stable: watch::Sender::new(next), meter }
+        let stable = watch::Sender::new(next);
+        let deleted = AtomicBool::new(false);
+        Self { at, topic_id, log, transactions: Mutex::new(transactions), stable, meter, deleted }
     }
 
     /// The log's partition.
@@ -124,9 +135,16 @@ impl Replica {
         self.stable.send_if_modified(|last| std::mem::replace(last, stable) != stable);
     }
 
-    /// Wakes every reader, to see that the partition is gone.
-    pub(crate) fn wake(&self) {
+    /// The topic was deleted: wakes every reader to see that.
+    pub(crate) fn delete(&self) {
+        self.deleted.store(true, Ordering::Release);
         self.stable.send_modify(|_| {});
+    }
+
+    /// [`BusError::UnknownTopic`] where the topic was deleted.
+    pub(crate) fn check_exists(&self) -> Result<(), BusError> {
+        let deleted = self.deleted.load(Ordering::Acquire);
+        if deleted { Err(BusError::UnknownTopic(self.at.to_string())) } else { Ok(()) }
     }
 
     /// Resolves when everything before `next_offset` is on disk.

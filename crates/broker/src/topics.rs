@@ -43,7 +43,8 @@ impl Topics {
             return Ok(Arc::clone(replica));
         }
         let partition = self.log.partition(&at.topic, at.partition).map_err(bus_error)?;
-        let replica = Arc::new(Replica::new(at.clone(), partition, self.meters.topic(&at.topic)));
+        let topic = self.log.topic(&at.topic).ok_or_else(|| BusError::UnknownTopic(at.topic.to_string()))?;
+        let replica = Arc::new(Replica::new(at.clone(), topic.id, partition, self.meters.topic(&at.topic)));
         replicas.insert(at.clone(), Arc::clone(&replica));
         Ok(replica)
     }
@@ -75,15 +76,12 @@ impl Topics {
         if self.log.topic(topic).is_none() {
             return Err(BusError::UnknownTopic(topic.to_owned()));
         }
-        self.log.delete_topic(topic).map_err(bus_error)?;
         let mut replicas = self.replicas.write();
-        replicas.retain(|at, replica| {
-            let keep = *at.topic != *topic;
-            if !keep {
-                replica.wake();
-            }
-            keep
-        });
+        // Readers of uncommitted records are woken by the log, so they must find the mark by then.
+        for (_, replica) in replicas.extract_if(|at, _| *at.topic == *topic) {
+            replica.delete();
+        }
+        self.log.delete_topic(topic).map_err(bus_error)?;
         self.meters.forget(topic);
         Ok(())
     }

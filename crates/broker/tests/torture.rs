@@ -78,10 +78,7 @@ impl Model {
         let number = self.number();
         let mut records = BTreeSet::new();
         let with_offset = random.chance(70);
-        let mut transaction = match producer.begin().await {
-            Ok(transaction) => transaction,
-            Err(_) => return,
-        };
+        let Ok(mut transaction) = producer.begin().await else { return };
         let mut sound = true;
         for k in 0..random.below(6) {
             let partition = i32::try_from(random.below(3)).unwrap();
@@ -156,7 +153,7 @@ impl Model {
             }
             match transaction.outcome {
                 Outcome::Committed => {
-                    assert_eq!(present, transaction.records, "{id}/{number} was committed and is lost")
+                    assert_eq!(present, transaction.records, "{id}/{number} was committed and is lost");
                 }
                 Outcome::Aborted => assert!(present.is_empty(), "{id}/{number} was aborted and is there"),
                 Outcome::Unknown if !transaction.records.is_empty() => {
@@ -311,7 +308,7 @@ fn transactions_are_whole_or_absent_whatever_the_disk_does() {
         println!("seed {seed}");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let history = tokio::time::timeout(Duration::from_secs(120), history(seed)).await;
+            let history = tokio::time::timeout(Duration::from_mins(2), history(seed)).await;
             assert!(history.is_ok(), "not finished in time");
         });
     }

@@ -19,6 +19,13 @@ pub(crate) enum Decision {
     Commit,
 }
 
+/// A partition, and the id of its topic: one of the same name that is made later is another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Registered {
+    pub(crate) at: TopicPartition,
+    pub(crate) topic_id: u64,
+}
+
 /// The state of one transactional id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TransactionRecord {
@@ -30,9 +37,9 @@ pub(crate) struct TransactionRecord {
     pub(crate) next: (i64, i16),
     pub(crate) decision: Decision,
     /// Partitions of the decided transaction.
-    pub(crate) touched: Vec<TopicPartition>,
+    pub(crate) touched: Vec<Registered>,
     /// Partitions that an open transaction may have touched.
-    pub(crate) registered: Vec<TopicPartition>,
+    pub(crate) registered: Vec<Registered>,
     /// Offsets of the decided transaction.
     pub(crate) offsets: Vec<OffsetRecord>,
 }
@@ -45,9 +52,9 @@ struct Value {
     next: (i64, i16),
     decision: Decision,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    touched: Vec<(String, i32)>,
+    touched: Vec<(String, i32, u64)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    registered: Vec<(String, i32)>,
+    registered: Vec<(String, i32, u64)>,
     /// Group, topic, partition, offset, metadata.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     offsets: Vec<(String, String, i32, i64, String)>,
@@ -56,12 +63,16 @@ struct Value {
 const KEY_VERSION: i16 = 0;
 const VALUE_VERSION: u32 = 1;
 
-fn names(of: &[TopicPartition]) -> Vec<(String, i32)> {
-    of.iter().map(|of| (of.topic.to_string(), of.partition)).collect()
+fn names(of: &[Registered]) -> Vec<(String, i32, u64)> {
+    of.iter().map(|of| (of.at.topic.to_string(), of.at.partition, of.topic_id)).collect()
 }
 
-fn partitions(of: Vec<(String, i32)>) -> Vec<TopicPartition> {
-    of.into_iter().map(|(topic, partition)| TopicPartition::new(topic, partition)).collect()
+fn partitions(of: Vec<(String, i32, u64)>) -> Vec<Registered> {
+    let registered = |(topic, partition, topic_id): (String, i32, u64)| Registered {
+        at: TopicPartition::new(topic, partition),
+        topic_id,
+    };
+    of.into_iter().map(registered).collect()
 }
 
 impl TransactionRecord {
@@ -127,8 +138,11 @@ mod tests {
             epoch: 3,
             next: (7, 4),
             decision: Decision::Commit,
-            touched: vec![TopicPartition::new("out", 1)],
-            registered: vec![TopicPartition::new("out", 1), TopicPartition::new("changelog", 0)],
+            touched: vec![Registered { at: TopicPartition::new("out", 1), topic_id: 5 }],
+            registered: vec![
+                Registered { at: TopicPartition::new("out", 1), topic_id: 5 },
+                Registered { at: TopicPartition::new("changelog", 0), topic_id: u64::MAX },
+            ],
             offsets: vec![OffsetRecord {
                 group: "g".to_owned(),
                 of: TopicPartition::new("in", 2),

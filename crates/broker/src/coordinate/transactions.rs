@@ -19,7 +19,7 @@ mod recover;
 use crate::coordinate::offset_record::OffsetRecord;
 use crate::coordinate::offsets::Offsets;
 use crate::coordinate::producers::ProducerIds;
-use crate::coordinate::transaction_record::{Decision, TransactionRecord};
+use crate::coordinate::transaction_record::{Decision, Registered, TransactionRecord};
 use crate::error::{bus_error, unavailable};
 use crate::limits;
 use crate::record::{Stamp, encode, sequence_after};
@@ -61,7 +61,8 @@ pub(crate) struct Producer {
     key: TransactionKey,
     /// Grows with every producer that opens the id; older ones are fenced.
     incarnation: u64,
-    registered: BTreeSet<TopicPartition>,
+    /// Partitions that may hold its records, with their topics' ids.
+    registered: BTreeMap<TopicPartition, u64>,
     open: Option<Open>,
     opened: u64,
     /// The newest record on disk is a decision: after a crash its transaction's markers and offsets are written again.
@@ -95,7 +96,7 @@ impl Producer {
             id: id.to_owned(),
             key,
             incarnation: 0,
-            registered: BTreeSet::new(),
+            registered: BTreeMap::new(),
             open: None,
             opened: 0,
             decision_on_disk: false,
@@ -127,7 +128,11 @@ impl Producer {
             next: self.key,
             decision: Decision::Ongoing,
             touched: Vec::new(),
-            registered: self.registered.iter().cloned().collect(),
+            registered: self
+                .registered
+                .iter()
+                .map(|(at, id)| Registered { at: at.clone(), topic_id: *id })
+                .collect(),
             offsets: Vec::new(),
         }
     }
@@ -248,8 +253,8 @@ impl Transactions {
             return Err(BusError::Invalid(format!("topic `{}` is the broker's own", to.topic)));
         }
         let replica = self.topics.replica(to)?;
-        if !producer.registered.contains(to) {
-            self.register(producer, to).await?;
+        if producer.registered.get(to) != Some(&replica.topic_id) {
+            self.register(producer, &replica).await?;
         } else if producer.unsettled.iter().any(|ended| ended.lost_marker(to)) {
             // Records must not come before the marker of the transaction before them.
             self.settle(producer).await?;
@@ -268,14 +273,15 @@ impl Transactions {
     }
 
     /// Notes on disk that the producer may write to a partition.
-    async fn register(&self, producer: &mut Producer, to: &TopicPartition) -> Result<(), BusError> {
+    async fn register(&self, producer: &mut Producer, to: &Replica) -> Result<(), BusError> {
         // The note takes the place of the last decision, which must not be needed any more.
         self.settle(producer).await?;
         let mut record = producer.ongoing();
-        record.registered.push(to.clone());
+        record.registered.retain(|registered| registered.at != to.at);
+        record.registered.push(Registered { at: to.at.clone(), topic_id: to.topic_id });
         self.write(&record).await?;
         producer.decision_on_disk = false;
-        producer.registered.insert(to.clone());
+        producer.registered.insert(to.at.clone(), to.topic_id);
         Ok(())
     }
 

@@ -1,30 +1,51 @@
 //! What the broker's tests share.
 #![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
+use bytes::Bytes;
+use millstream_broker::{Embedded, EmbeddedConfig};
+use millstream_bus::{
+    Bus, FetchLimit, Isolation, Position, Reader, ReceivedRecord, Record, StartOffset, TopicPartition,
+};
 use millstream_log::{Disk, Log, LogConfig};
 use millstream_model::{Clock, Timestamp};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-/// A clock that stands still, long after the records of the tests.
+/// A clock that goes on by a millisecond whenever it is read, soon after the records of the tests.
 #[derive(Debug)]
-struct Fixed;
+struct Ticking;
 
-impl Clock for Fixed {
+impl Clock for Ticking {
     fn now(&self) -> Timestamp {
-        Timestamp(1_700_000_100_000)
+        static MS: AtomicI64 = AtomicI64::new(1_700_000_100_000);
+        Timestamp(MS.fetch_add(1, Ordering::Relaxed))
     }
 }
 
 /// The clock of all tests.
 pub(crate) fn clock() -> Arc<dyn Clock> {
-    Arc::new(Fixed)
+    Arc::new(Ticking)
 }
 
 /// A log that recovers without a finding worth failing for.
 pub(crate) fn open_log(disk: Arc<dyn Disk>, dir: &Path) -> Arc<Log> {
     Log::open(disk, dir, LogConfig::default(), clock()).unwrap().0
+}
+
+/// The log and the engine over it.
+pub(crate) async fn open_both(disk: Arc<dyn Disk>, dir: &Path) -> (Arc<Log>, Arc<Embedded>) {
+    let log = open_log(disk, dir);
+    let bus = Embedded::open(Arc::clone(&log), EmbeddedConfig::default(), clock()).await.unwrap();
+    (log, bus)
+}
+
+/// The engine over a log of its own.
+pub(crate) async fn open(disk: Arc<dyn Disk>, dir: &Path) -> Arc<Embedded> {
+    open_both(disk, dir).await.1
 }
 
 /// An empty directory of its own in the build's folder. What the last run left there goes with the first one of this run.
@@ -39,4 +60,57 @@ pub(crate) fn fresh_dir(what: &str) -> PathBuf {
     let dir = root.join(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
     std::fs::create_dir_all(&dir).unwrap();
     dir
+}
+
+pub(crate) fn at(topic: &str, partition: i32) -> TopicPartition {
+    TopicPartition::new(topic, partition)
+}
+
+pub(crate) fn records(texts: impl IntoIterator<Item = impl Into<String>>) -> Vec<Record> {
+    let record = |text: String| Record::new(None, Some(text.into()), Timestamp(1_700_000_000_000));
+    texts.into_iter().map(Into::into).map(record).collect()
+}
+
+pub(crate) fn keyed(key: &str, value: &str) -> Record {
+    let bytes = |text: &str| Some(Bytes::copy_from_slice(text.as_bytes()));
+    Record::new(bytes(key), bytes(value), Timestamp(1_700_000_000_000))
+}
+
+pub(crate) fn text(received: ReceivedRecord) -> String {
+    String::from_utf8(received.record.value.unwrap().to_vec()).unwrap()
+}
+
+pub(crate) async fn reader(bus: &Embedded, of: &TopicPartition, isolation: Isolation) -> Box<dyn Reader> {
+    bus.reader(vec![Position::new(of.clone(), StartOffset::Earliest)], isolation).await.unwrap()
+}
+
+/// Reads one partition up to `end`.
+pub(crate) async fn drain_records(reader: &mut dyn Reader, end: i64) -> Vec<ReceivedRecord> {
+    let limit = FetchLimit { wait_max: Duration::ZERO, records_max: 5, ..FetchLimit::default() };
+    let mut found = Vec::new();
+    while reader.positions()[0].1 < end {
+        found.extend(reader.poll(limit).await.unwrap().into_iter().flat_map(|part| part.records));
+    }
+    found
+}
+
+/// The same as texts.
+pub(crate) async fn drain(reader: &mut dyn Reader, end: i64) -> Vec<String> {
+    drain_records(reader, end).await.into_iter().map(text).collect()
+}
+
+/// All committed records of a partition.
+pub(crate) async fn committed_texts(bus: &Embedded, of: &TopicPartition) -> Vec<String> {
+    let end = bus.offsets(of).await.unwrap().stable;
+    drain(&mut *reader(bus, of, Isolation::ReadCommitted).await, end).await
+}
+
+/// The newest committed value of each key.
+pub(crate) async fn newest(bus: &Embedded, of: &TopicPartition) -> BTreeMap<String, String> {
+    let end = bus.offsets(of).await.unwrap().stable;
+    let found = drain_records(&mut *reader(bus, of, Isolation::ReadCommitted).await, end).await;
+    let key = |received: &ReceivedRecord| {
+        String::from_utf8(received.record.key.as_ref().unwrap().to_vec()).unwrap()
+    };
+    found.into_iter().map(|received| (key(&received), text(received))).collect()
 }

@@ -1,8 +1,8 @@
 //! How a transaction ends: the decision, the markers, the offsets, and making sure of them.
 
-use super::{Open, Producer, Transactions};
+use super::{Open, Producer, Touched, Transactions};
 use crate::coordinate::offset_record::OffsetRecord;
-use crate::coordinate::transaction_record::{Decision, TransactionRecord};
+use crate::coordinate::transaction_record::{Decision, Registered, TransactionRecord};
 use crate::error::bus_error;
 use crate::replica::{Replica, TransactionKey};
 use crate::wait::{all, all_ok};
@@ -33,10 +33,17 @@ pub(super) struct Ended {
 #[derive(Debug)]
 pub(super) struct Marker {
     pub(super) at: TopicPartition,
+    pub(super) topic_id: u64,
     /// `None` where the partition could not be used so far.
     pub(super) replica: Option<Arc<Replica>>,
     /// Where it was: what to wait for.
     pub(super) written: Option<i64>,
+}
+
+impl Touched {
+    fn registered(&self) -> Registered {
+        Registered { at: self.replica.at.clone(), topic_id: self.replica.topic_id }
+    }
 }
 
 impl Ended {
@@ -54,8 +61,12 @@ impl Ended {
         kind: ControlKind,
         touched: impl IntoIterator<Item = Arc<Replica>>,
     ) -> Self {
-        let marker =
-            |replica: Arc<Replica>| Marker { at: replica.at.clone(), replica: Some(replica), written: None };
+        let marker = |replica: Arc<Replica>| Marker {
+            at: replica.at.clone(),
+            topic_id: replica.topic_id,
+            replica: Some(replica),
+            written: None,
+        };
         let markers = touched.into_iter().map(marker);
         Self {
             key,
@@ -127,7 +138,7 @@ impl Transactions {
         Ok(TransactionRecord {
             decision: Decision::Commit,
             next,
-            touched: open.touched.keys().cloned().collect(),
+            touched: open.touched.values().map(Touched::registered).collect(),
             offsets: open.offsets.clone(),
             ..producer.ongoing()
         })
@@ -178,6 +189,9 @@ impl Transactions {
             }
             let replica = marker.replica.clone().map_or_else(|| self.topics.replica(&marker.at), Ok);
             let written = replica.and_then(|replica| {
+                if replica.topic_id != marker.topic_id {
+                    return Err(BusError::UnknownTopic(marker.at.to_string()));
+                }
                 marker.replica = Some(Arc::clone(&replica));
                 replica.append_marker(key, kind, now).map_err(bus_error)
             });

@@ -4,10 +4,10 @@ use super::end::{Ended, Marker};
 use super::{Producer, Transactions};
 use crate::coordinate::offsets::Offsets;
 use crate::coordinate::producers::{ProducerIds, compacted, load};
-use crate::coordinate::transaction_record::{Decision, TransactionRecord};
+use crate::coordinate::transaction_record::{Decision, Registered, TransactionRecord};
 use crate::replica::TransactionKey;
 use crate::topics::Topics;
-use millstream_bus::{BusError, TopicPartition};
+use millstream_bus::BusError;
 use millstream_log::batch::ControlKind;
 use millstream_model::Clock;
 use parking_lot::Mutex;
@@ -73,15 +73,17 @@ impl Transactions {
             }
             producer.unsettled.push(left);
         }
-        producer.registered = record.registered.into_iter().collect();
+        let registered = record.registered.into_iter().map(|registered| (registered.at, registered.topic_id));
+        producer.registered = registered.collect();
         producer
     }
 
     /// A transaction that ended in these partitions, those left out that are gone.
-    fn ended(&self, key: TransactionKey, kind: ControlKind, of: &[TopicPartition]) -> Ended {
+    fn ended(&self, key: TransactionKey, kind: ControlKind, of: &[Registered]) -> Ended {
         let mut ended = Ended::new(key, kind, []);
-        for at in of {
+        for Registered { at, topic_id } in of {
             let replica = match self.topics.replica(at) {
+                Ok(replica) if replica.topic_id != *topic_id => continue,
                 Ok(replica) => Some(replica),
                 Err(BusError::UnknownTopic(_)) => continue,
                 Err(error) => {
@@ -89,7 +91,7 @@ impl Transactions {
                     None
                 }
             };
-            ended.markers.push(Marker { at: at.clone(), replica, written: None });
+            ended.markers.push(Marker { at: at.clone(), topic_id: *topic_id, replica, written: None });
         }
         ended
     }

@@ -14,6 +14,7 @@ use millstream_bus::{
     Reader, Record, StartOffset, TopicDescription, TopicPartition, TopicSpec, TransactionalProducer, check,
 };
 use millstream_model::Timestamp;
+use millstream_model::metric::{Collect, Page};
 use parking_lot::Mutex;
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer;
@@ -27,6 +28,12 @@ pub struct KafkaBus {
     appender: Mutex<Arc<Appender>>,
 }
 
+impl Collect for KafkaBus {
+    fn collect(&self, page: &mut Page) {
+        self.engine.meters.collect(page);
+    }
+}
+
 impl KafkaBus {
     /// Opens the clients. The cluster need not be there yet: what asks for it then fails and can be tried again.
     /// [`BusError::Invalid`] names a wrong setting.
@@ -35,7 +42,12 @@ impl KafkaBus {
         let directory = Arc::new(Directory::open(&settings)?);
         let topics = Topics::open(&settings, &directory)?;
         let appender = Mutex::new(Arc::new(Appender::open(&settings, None)?));
-        let engine = Engine { settings: Arc::new(settings), directory, outsiders: Arc::default() };
+        let engine = Engine {
+            settings: Arc::new(settings),
+            directory,
+            outsiders: Arc::default(),
+            meters: Arc::default(),
+        };
         Ok(Arc::new(Self { engine, topics, appender }))
     }
 
@@ -73,6 +85,9 @@ impl Bus for KafkaBus {
         check::batch(to, &records)?;
         self.engine.directory.require(to).await?;
         let appended = self.appender()?.append(to, &records).await;
+        if appended.is_ok() {
+            self.engine.count(to, &records);
+        }
         if matches!(appended, Err(BusError::UnknownTopic(_))) {
             self.engine.directory.forget(&to.topic);
         }

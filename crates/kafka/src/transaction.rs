@@ -6,6 +6,7 @@ use crate::error::{bus_error, unavailable};
 use crate::group::{Outsiders, commit_list};
 use crate::{KafkaSettings, limits};
 use async_trait::async_trait;
+use millstream_bus::meter::TopicMeters;
 use millstream_bus::{
     BusError, CommittedOffset, Isolation, Record, TopicPartition, Transaction, TransactionalProducer, check,
 };
@@ -23,6 +24,15 @@ pub(crate) struct Engine {
     pub(crate) settings: Arc<KafkaSettings>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) outsiders: Arc<Outsiders>,
+    pub(crate) meters: Arc<TopicMeters>,
+}
+
+impl Engine {
+    /// Counts what was appended.
+    pub(crate) fn count(&self, to: &TopicPartition, records: &[Record]) {
+        let bytes = records.iter().map(Record::len_bytes).sum();
+        self.meters.topic(&to.topic).appended(records.len(), bytes);
+    }
 }
 
 /// A producer of transactions.
@@ -171,7 +181,10 @@ impl KafkaTransaction<'_> {
         check::batch(to, records)?;
         self.producer.engine.directory.require(to).await?;
         match self.producer.appender.append(to, records).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.producer.engine.count(to, records);
+                Ok(())
+            }
             Err(BusError::Fenced(_)) => Err(BusError::Fenced(self.producer.id.clone())),
             Err(error) => Err(error),
         }

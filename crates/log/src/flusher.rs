@@ -6,6 +6,7 @@
 
 use crate::{Partition, limits};
 use parking_lot::{Condvar, Mutex};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -100,8 +101,14 @@ fn sync_all(partitions: &[Arc<Partition>]) {
     let work = || {
         while let Some(partition) = partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
             partition.leave_queue();
-            if let Err(error) = partition.sync() {
-                tracing::error!(topic = partition.topic(), partition = partition.number(), %error, "sync failed");
+            match std::panic::catch_unwind(AssertUnwindSafe(|| partition.sync())) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    let (topic, number) = (partition.topic(), partition.number());
+                    tracing::error!(topic, partition = number, %error, "sync failed");
+                }
+                // Nobody may wait for ever for what a defect has stopped.
+                Err(_) => partition.fence_after_panic(),
             }
         }
     };

@@ -162,3 +162,30 @@ fn a_read_error_of_the_disk_is_an_error_and_not_the_end() {
     assert!(matches!(partition.read(0, 1), Err(LogError::Io { .. })));
     assert_eq!(contents(&partition).len(), usize::try_from(RECORDS).unwrap());
 }
+
+#[test]
+fn whatever_is_overwritten_every_offset_is_either_read_right_or_reported() {
+    let mut random = Random::new(11);
+    for _ in 0..300 {
+        let disk = written();
+        for path in files(&disk, ".log") {
+            let mut bytes = disk.contents(&path).unwrap();
+            for _ in 0..random.below(4) {
+                let at = usize::try_from(random.below(bytes.len() as u64)).unwrap();
+                let end = bytes.len().min(at + usize::try_from(random.below(80)).unwrap());
+                bytes[at..end].fill_with(|| random.number().to_le_bytes()[0]);
+            }
+            disk.set_contents(&path, &bytes);
+        }
+        let log = open(&disk);
+        let partition = log.partition("t", 0).unwrap();
+        let (read, lost) = read_around(&partition);
+        let mut all = [read.clone(), lost].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..RECORDS).collect::<Vec<_>>());
+        for offset in read {
+            let batch = batches(partition.read(offset, 1).unwrap()).next().unwrap().unwrap();
+            assert_eq!(support::text(batch.records().unwrap()[0].value.as_ref()), offset.to_string());
+        }
+    }
+}

@@ -7,6 +7,7 @@ use crate::reserve::Need;
 use crate::segment::{ClosedSegment, SegmentName};
 use crate::{LogError, limits, manifest, metafile};
 use parking_lot::MutexGuard;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -144,7 +145,7 @@ impl Partition {
         self.shared.files.forget(&log);
         for path in [log, name.index_path(&self.dir)] {
             match self.shared.disk.remove(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::warn!(path = %path.display(), %error, "cannot remove a file");
                 }
                 _ => {}
@@ -169,6 +170,13 @@ impl Partition {
             self.durable.send_modify(|mark| mark.stopped = true);
             self.appended.send_modify(|_| {});
         }
+    }
+
+    /// Like a failed sync: nobody knows what is on disk.
+    pub(crate) fn fence_after_panic(&self) {
+        let error =
+            LogError::Io { doing: "sync", path: self.dir.clone(), source: io::Error::other("it panicked") };
+        self.fence(&mut self.state.lock(), &error);
     }
 
     /// Tries to go on after a failure of the disk, from the durable end and in a new file, as recovery at a restart would. Offsets

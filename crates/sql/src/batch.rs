@@ -22,6 +22,12 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// One row without columns, for values that are written down.
+    pub(crate) fn one(now_ms: i64) -> Self {
+        let (timestamps, offsets) = (vec![now_ms].into(), vec![0].into());
+        Self { columns: Vec::new(), timestamps, offsets, partition: 0, deleted: None, now_ms }
+    }
+
     /// How many rows.
     pub(crate) fn rows(&self) -> usize {
         self.timestamps.len()

@@ -17,6 +17,16 @@ pub const STATE_ENTRIES_MAX: usize = 10_000_000;
 pub const PUSH_QUEUE_ROWS: usize = 8_192;
 /// Bytes of a poison record's key or value that are kept in the error record.
 pub const POISON_BYTES_MAX: usize = 8_192;
+/// The longest result in bytes of key and value; a megabyte is what Kafka takes, with some room for the frame.
+pub const RESULT_BYTES_MAX: usize = 1_000_000;
+/// Bytes of records that are appended as one batch; Kafka refuses batches of more than a megabyte.
+pub const APPEND_BYTES_MAX: usize = 512 << 10;
+/// What a record takes beside its key and value, at most.
+pub const RECORD_FRAME_BYTES: usize = 32;
+/// The wait after another instance of the query has taken over, in milliseconds: long, so that two do not fight.
+pub const FENCED_WAIT_MS: u64 = 15_000;
+/// How long stopping waits for an open commit, in milliseconds.
+pub const STOP_WAIT_MS: u64 = 4_000;
 /// The text of a panic that is kept as the cause.
 pub const CAUSE_CHARS_MAX: usize = 2_000;
 /// Grace of windows that do not say it, in milliseconds, size included: Kafka Streams' and ksqlDB's 24 hours.

@@ -3,12 +3,14 @@
 use super::running::Running;
 use super::topics::ensure;
 use super::{Engine, push, supervise};
+use crate::batch::Batch;
 use crate::function::{aggregate, keyed, scalars};
+use crate::operator::SinkEncoder;
 use crate::parse::ast::{Name, Show};
-use crate::plan::query_plan::PersistentQuery;
+use crate::plan::query_plan::{Insert, PersistentQuery};
 use crate::plan::{Action, PlannedStatement, explain_plan};
 use crate::{Listing, Relation, RelationKind, SqlError, StatementResult};
-use millstream_bus::{StartOffset, TopicSpec};
+use millstream_bus::{Acks, StartOffset, TopicPartition, TopicSpec};
 use millstream_model::{Diagnostic, nearest};
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ impl Engine {
         match statement.action {
             Action::Declare(relation) => self.declare(&relation).await,
             Action::Start(query) => Ok(self.start(query).await),
+            Action::Insert(insert) => self.insert(&insert).await,
             Action::Push(plan) => {
                 let start = *self.push_start.lock();
                 let stop = self.stop.subscribe();
@@ -52,6 +55,35 @@ impl Engine {
         }
         self.catalog.write().insert((**relation).clone());
         Ok(StatementResult::Done(format!("{} {} created", relation.kind.word(), relation.name)))
+    }
+
+    async fn insert(&self, insert: &Insert) -> Result<StatementResult, SqlError> {
+        let now = self.clock.now();
+        let relation = &insert.relation;
+        let nodes = insert.key.iter().chain(&insert.value);
+        let row = Batch::one(now.0);
+        let mut columns = Vec::new();
+        let mut failed = None;
+        for node in nodes.chain(&insert.time) {
+            columns.push(node.by_row(&row, &mut |_, fault| failed = Some(fault.to_string())));
+        }
+        if let Some(fault) = failed {
+            let mistake = Diagnostic::error("sql-insert", format!("a value cannot be computed: {fault}"));
+            return Err(SqlError::Mistakes(vec![mistake.label("no value").help("write another value")]));
+        }
+        let time = insert.time.as_ref().and_then(|_| columns.pop()).and_then(|time| time.datum(0).as_i64());
+        let mut batch = row.with_columns(columns);
+        batch.timestamps = vec![time.unwrap_or(now.0)].into();
+        let spec = TopicSpec::new(&*relation.topic, relation.partitions.unwrap_or(1));
+        let partitions = ensure(&*self.bus, &spec).await?;
+        let mut encoded = Vec::new();
+        row_encoder(relation).encode(&batch, partitions, &mut encoded);
+        for row in encoded {
+            let to = TopicPartition::new(relation.topic.clone(), row.partition);
+            let appended = self.bus.append(&to, vec![row.record], Acks::All).await;
+            appended.map_err(SqlError::bus(format!("writing to `{to}`")))?;
+        }
+        Ok(StatementResult::Done(format!("one row inserted into {}", relation.name)))
     }
 
     /// Starts a query. One of the same id and statement over the same source goes on; another one of the id is ended first.
@@ -207,6 +239,14 @@ impl Engine {
         }
         Ok(StatementResult::Done(format!("{} {name} dropped", kind.word())))
     }
+}
+
+/// An encoder for batches of a relation's own columns.
+fn row_encoder(relation: &Relation) -> SinkEncoder {
+    let named: Vec<_> = relation.columns.iter().map(|column| column.name.clone()).enumerate().collect();
+    let keys = relation.columns.iter().filter(|column| column.key).count();
+    let (key, value) = named.split_at(keys);
+    SinkEncoder::new(key, relation.key_format, value, None, relation.kind)
 }
 
 /// Whether a running query can go on for a statement: nothing that it does would change.

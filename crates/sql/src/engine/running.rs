@@ -1,10 +1,12 @@
 //! A running persistent query: its tasks, and what is known of it.
 
+use crate::limits::STOP_WAIT_MS;
 use crate::plan::query_plan::PersistentQuery;
 use crate::{QueryState, QueryStatus};
 use millstream_model::metric::{Counter, Gauge};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -71,9 +73,12 @@ impl Running {
     pub(super) async fn stop(&self) {
         self.stop.send_replace(true);
         let supervisor = self.supervisor.lock().take();
-        if let Some(supervisor) = supervisor {
-            // It ends by itself; that it was aborted or panicked does not matter any more.
-            let _ = supervisor.await;
+        if let Some(mut supervisor) = supervisor {
+            let wait = Duration::from_millis(STOP_WAIT_MS);
+            // A commit that hangs because the bus is away is given up; dropping its transaction aborts it.
+            if tokio::time::timeout(wait, &mut supervisor).await.is_err() {
+                supervisor.abort();
+            }
         }
     }
 }

@@ -56,7 +56,8 @@ pub(super) fn stages(query: &PersistentQuery, partitions: i32) -> Vec<Arc<Stage>
         scan: plan.scan.clone(),
         steps: plan.before.clone(),
         encoder: SinkEncoder::for_groups(keys, key_format, fields),
-        sink: TopicSpec::new(&*topic, partitions),
+        // Event times may be old; what was read is deleted by the task that read it.
+        sink: TopicSpec::new(&*topic, partitions).config("retention.ms", "-1"),
     };
     let (key, value) = fields.split_at(keys);
     let columns = (0..keys).map(ScanColumn::Key).chain((0..value.len()).map(ScanColumn::Value)).collect();

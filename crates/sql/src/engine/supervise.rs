@@ -5,8 +5,8 @@ use super::stage::{Stage, stages};
 use super::task::{Suspects, Task};
 use super::topics::ensure;
 use crate::SqlError;
-use crate::limits::{RESTART_WAIT_MS_MAX, RESTART_WAIT_MS_MIN};
-use millstream_bus::{Bus, TopicPartition, TopicSpec};
+use crate::limits::{FENCED_WAIT_MS, RESTART_WAIT_MS_MAX, RESTART_WAIT_MS_MIN};
+use millstream_bus::{Bus, BusError, TopicPartition, TopicSpec};
 use millstream_model::Clock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,6 +127,9 @@ async fn keep_running(task: Task, stop: watch::Receiver<bool>) {
         // The next attempt goes around the record, so that there is nothing to wait for.
         if started.elapsed() >= WELL_AFTER || on_a_record {
             wait = Waits::default();
+        }
+        if matches!(error, SqlError::Bus { error: BusError::Fenced(_), .. }) {
+            wait.next_ms = FENCED_WAIT_MS;
         }
         if !wait.next(stop.clone()).await {
             return;

@@ -8,7 +8,9 @@ use super::restore::{Pending, records, restore, topic as changelog};
 use super::running::{QueryMetrics, TaskStatus};
 use super::stage::{Stage, prefix};
 use super::topics::ensure;
-use crate::limits::{BATCH_ROWS_MAX, CAUSE_CHARS_MAX, LAG_INTERVAL_MS};
+use crate::limits::{
+    APPEND_BYTES_MAX, BATCH_ROWS_MAX, CAUSE_CHARS_MAX, LAG_INTERVAL_MS, RECORD_FRAME_BYTES, RESULT_BYTES_MAX,
+};
 use crate::operator::{Chain, Encoded, Processed, RowFault};
 use crate::state::Changes;
 use crate::{ERROR_TOPIC, SqlError};
@@ -57,6 +59,8 @@ struct Attempt<'t> {
     pending: Pending,
     position: i64,
     lag_checked: Option<Instant>,
+    /// Up to here, a repartition topic was emptied.
+    forgotten: i64,
 }
 
 /// A topic and how many partitions it has.
@@ -103,12 +107,30 @@ impl Task {
             None => StartOffset::Earliest,
         };
         let from = vec![Position::new(self.source.clone(), start)];
-        let reader = bus.reader(from, Isolation::ReadCommitted).await;
+        let reader = match bus.reader(from, Isolation::ReadCommitted).await {
+            // The topic was made anew, or retention was faster.
+            Err(BusError::OffsetOutOfRange { .. }) => {
+                let from = vec![Position::new(self.source.clone(), StartOffset::Earliest)];
+                bus.reader(from, Isolation::ReadCommitted).await
+            }
+            reader => reader,
+        };
         let reader = reader.map_err(SqlError::bus(format!("reading `{}`", self.source)))?;
         let position = reader.positions().first().map_or(0, |(_, position)| *position);
         let sink =
             TopicPartitions { topic: self.stage.sink.name.as_str().into(), partitions: sink_partitions };
-        Ok(Attempt { task: self, chain, reader, producer, group, sink, pending, position, lag_checked: None })
+        Ok(Attempt {
+            task: self,
+            chain,
+            reader,
+            producer,
+            group,
+            sink,
+            pending,
+            position,
+            lag_checked: None,
+            forgotten: position,
+        })
     }
 }
 
@@ -149,7 +171,7 @@ impl Attempt<'_> {
     ) -> Result<(), SqlError> {
         if next == self.position && records.is_empty() {
             self.task.status.lag.set(0);
-            return Ok(());
+            return self.forget().await;
         }
         // Retention or a control record may leave a hole; the last piece goes to `next`.
         let mut rest = records.as_slice();
@@ -212,14 +234,15 @@ impl Attempt<'_> {
         next: i64,
     ) -> Result<u64, SqlError> {
         let task = self.task;
-        let (mut encoded, mut faults) = (Encoded::default(), processed.faults);
+        let (mut encoded, mut faults) = (Vec::new(), processed.faults);
         for batch in &processed.batches {
             task.stage.encoder.encode(batch, self.sink.partitions, &mut encoded);
             missing_keys(&task.stage, batch, &mut faults);
         }
-        let written = encoded.records.len();
+        refuse_too_long(&mut encoded, &mut faults);
+        let written = encoded.len();
         let mut appends: BTreeMap<TopicPartition, Vec<Record>> = BTreeMap::new();
-        for (partition, record) in encoded.records {
+        for Encoded { partition, record, .. } in encoded {
             let to = TopicPartition::new(self.sink.topic.clone(), partition);
             appends.entry(to).or_default().push(record);
         }
@@ -244,7 +267,9 @@ impl Attempt<'_> {
         let context = || format!("committing what came of `{}` up to {next}", task.source);
         let mut transaction = self.producer.begin().await.map_err(SqlError::bus(context()))?;
         for (to, records) in appends {
-            transaction.append(&to, records).await.map_err(SqlError::bus(format!("writing to `{to}`")))?;
+            for piece in pieces(records) {
+                transaction.append(&to, piece).await.map_err(SqlError::bus(format!("writing to `{to}`")))?;
+            }
         }
         let offsets = [(task.source.clone(), CommittedOffset::new(next))];
         transaction.commit_offsets(&self.group, &offsets).await.map_err(SqlError::bus(context()))?;
@@ -262,8 +287,49 @@ impl Attempt<'_> {
         let at = &self.task.source;
         let range = self.task.bus.offsets(at).await.map_err(SqlError::bus(format!("looking at `{at}`")))?;
         self.task.status.lag.set((range.stable - self.position).max(0));
-        Ok(())
+        self.forget().await
     }
+
+    /// Deletes what was read from a repartition topic: nobody else reads it, and it would grow for ever.
+    async fn forget(&mut self) -> Result<(), SqlError> {
+        let at = &self.task.source;
+        if self.task.stage.index == 0 || self.forgotten == self.position {
+            return Ok(());
+        }
+        self.forgotten = self.position;
+        let deleted = self.task.bus.delete_records(at, self.position).await;
+        deleted.map_err(SqlError::bus(format!("deleting what was read from `{at}`")))
+    }
+}
+
+/// Results that no topic takes become errors: tried again they would fail for ever.
+fn refuse_too_long(encoded: &mut Vec<Encoded>, faults: &mut Vec<RowFault>) {
+    encoded.retain(|row| {
+        let bytes = row.record.len_bytes();
+        if bytes > RESULT_BYTES_MAX {
+            let message = format!("the result has {bytes} bytes, more than {RESULT_BYTES_MAX}");
+            faults.push(RowFault { offset: row.offset, message });
+        }
+        bytes <= RESULT_BYTES_MAX
+    });
+}
+
+/// Cuts `records` so that no batch grows beyond what an engine takes.
+fn pieces(records: Vec<Record>) -> Vec<Vec<Record>> {
+    let mut pieces = vec![Vec::new()];
+    let mut bytes = 0;
+    for record in records {
+        let own = record.len_bytes() + RECORD_FRAME_BYTES;
+        if bytes > 0 && bytes + own > APPEND_BYTES_MAX {
+            pieces.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += own;
+        if let Some(last) = pieces.last_mut() {
+            last.push(record);
+        }
+    }
+    pieces
 }
 
 /// Rows on their way to a group that have no key are in no group: that is said, as the grouping itself says it.

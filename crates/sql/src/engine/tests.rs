@@ -235,3 +235,92 @@ async fn a_topic_that_is_gone_is_an_error_that_mends_itself() {
     assert!(text.contains("millstream_query_records_in_total{query=\"CSAS_A\"} 2"), "{text}");
     assert!(text.contains("millstream_query_lag_records{query=\"CSAS_A\"} 0"), "{text}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_are_written_down_are_inserted() {
+    let bus = bus().await;
+    let engine = engine(&bus);
+    let sql = "INSERT INTO press (asset, temperature, ROWTIME) VALUES ('p' + '9', 20 + 1, 77); INSERT INTO press VALUES ('p1', NULL, -3);";
+    engine.execute(sql).await.unwrap();
+    let expected = [r#"{"TEMPERATURE":21.0,"STATE":null}"#, r#"{"TEMPERATURE":null,"STATE":-3}"#];
+    assert_eq!(values(&bus, "press", 2).await, expected);
+    let from = vec![Position::new(TopicPartition::new("press", 0), StartOffset::Earliest)];
+    let mut reader = bus.reader(from, Isolation::ReadCommitted).await.unwrap();
+    let first = reader.poll(FetchLimit::default()).await.unwrap().remove(0).records.remove(0);
+    assert_eq!((first.record.key.as_deref(), first.record.timestamp), (Some(&b"p9"[..]), Timestamp(77)));
+    assert!(matches!(
+        engine.execute("INSERT INTO press VALUES ('p1', 1, 1 / 0);").await,
+        Err(SqlError::Mistakes(_))
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_no_topic_takes_is_an_error_and_no_end() {
+    let bus = bus().await;
+    let engine = engine(&bus);
+    let sql = "CREATE STREAM s (id VARCHAR KEY, x VARCHAR) WITH (KAFKA_TOPIC='s', PARTITIONS=1);
+        CREATE STREAM big WITH (KAFKA_TOPIC='big') AS SELECT id, x + x AS x FROM s;";
+    engine.execute(sql).await.unwrap();
+    for length in [600_000, 1] {
+        let value = format!(r#"{{"x":"{}"}}"#, "a".repeat(length));
+        let record = Record::new(Some("k".into()), Some(value.into()), Timestamp(1));
+        bus.append(&TopicPartition::new("s", 0), vec![record], Acks::All).await.unwrap();
+    }
+    assert_eq!(values(&bus, "big", 1).await, [r#"{"X":"aa"}"#]);
+    let error = values(&bus, crate::ERROR_TOPIC, 1).await.remove(0);
+    assert!(error.contains("more than 1000000") && error.len() < 20_000, "{}", error.len());
+    assert_eq!(engine.queries()[0].restarts, 0);
+}
+
+/// Two processes over one log, as when a machine was taken for dead: the newer one takes over, nothing counts twice.
+#[tokio::test(start_paused = true)]
+async fn the_newer_of_two_instances_takes_over() {
+    let bus = bus().await;
+    let sql = "CREATE TABLE counts WITH (KAFKA_TOPIC='counts') AS SELECT asset, COUNT(*) AS n FROM press GROUP BY asset;";
+    let older = engine(&bus);
+    older.execute(sql).await.unwrap();
+    append(&bus, &["{}"]).await;
+    values(&bus, "counts", 1).await;
+    let newer = engine(&bus);
+    newer.execute(sql).await.unwrap();
+    let fenced =
+        || matches!(&older.queries()[0].state, QueryState::Error(cause) if cause.contains("taken over"));
+    let mut count = 1;
+    while !fenced() {
+        assert!(count < 1_000, "nobody took over");
+        append(&bus, &["{}"]).await;
+        count += 1;
+        values(&bus, "counts", count).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let counts = values(&bus, "counts", count).await;
+    assert_eq!(counts, (1..=count).map(|n| format!("{{\"N\":{n}}}")).collect::<Vec<_>>());
+    assert!(newer.queries()[0].records_in > 0);
+}
+
+/// A repartition topic holds only what is still to be read.
+#[tokio::test(start_paused = true)]
+async fn a_repartition_topic_is_emptied() {
+    let bus: Arc<dyn Bus> = MemoryBus::new();
+    bus.create_topic(&TopicSpec::new("press", 2)).await.unwrap();
+    let engine = engine(&bus);
+    let sql = "CREATE TABLE t WITH (KAFKA_TOPIC='t', PARTITIONS=1) AS SELECT state, COUNT(*) AS n FROM press GROUP BY state;";
+    engine.execute(sql).await.unwrap();
+    append(&bus, &[r#"{"state":1}"#, r#"{"state":1}"#, r#"{"state":2}"#]).await;
+    values(&bus, "t", 3).await;
+    let wait = async {
+        loop {
+            let mut left = 0;
+            for partition in 0..2 {
+                let at = TopicPartition::new("_millstream-query-CTAS_T-repartition", partition);
+                let range = bus.offsets(&at).await.unwrap();
+                left += range.stable - range.earliest;
+            }
+            if left == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), wait).await.unwrap();
+}

@@ -1,10 +1,11 @@
 //! The functions: each is defined once, with its names, signatures, documentation and code.
 //!
-//! Scalar functions stand in [`number`], [`text`], [`choice`] and [`time`]; aggregates in [`aggregate`]; functions that
+//! Scalar functions stand in [`number`], [`text`], [`choice`], [`time`] and [`json`]; aggregates in [`aggregate`]; functions that
 //! remember something per key in [`keyed`]. A new function is a new entry in one of the tables.
 
 pub(crate) mod aggregate;
 mod choice;
+mod json;
 pub(crate) mod keyed;
 mod number;
 #[cfg(test)]
@@ -108,7 +109,7 @@ impl ScalarCall {
 
 /// Every scalar function.
 pub(crate) fn scalars() -> impl Iterator<Item = &'static ScalarFunction> {
-    let tables = [number::FUNCTIONS, text::FUNCTIONS, choice::FUNCTIONS, time::FUNCTIONS];
+    let tables = [number::FUNCTIONS, text::FUNCTIONS, choice::FUNCTIONS, time::FUNCTIONS, json::FUNCTIONS];
     #[cfg(test)]
     let tables = tables.into_iter().chain([tests::FUNCTIONS]);
     tables.into_iter().flatten()

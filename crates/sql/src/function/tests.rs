@@ -103,6 +103,24 @@ fn texts() {
 }
 
 #[test]
+fn parts_of_json() {
+    let json = r#"{"a":{"b":[1,{"c":"x"}]},"n":null}"#;
+    for (path, expected) in [
+        ("$.a.b[1].c", t("x")),
+        ("$['a'].b[0]", t("1")),
+        ("$.a.b", t(r#"[1,{"c":"x"}]"#)),
+        ("$.n", Datum::Null),
+        ("$.a.b[7]", Datum::Null),
+        ("$.z.y", Datum::Null),
+    ] {
+        assert_eq!(call("EXTRACTJSONFIELD", &[t(json), t(path)]), Ok(expected), "{path}");
+    }
+    assert!(call("EXTRACTJSONFIELD", &[t(json), t("a.b")]).is_err());
+    assert_eq!(call("EXTRACTJSONFIELD", &[t("{"), t("$.a")]), Ok(Datum::Null));
+    assert_eq!(call("IS_JSON_STRING", &[t(json)]), Ok(Datum::Boolean(true)));
+}
+
+#[test]
 fn times_go_both_ways() {
     let pattern = "yyyy-MM-dd'T'HH:mm:ss.SSSX";
     for time in [0, 1_709_210_096_789, -1, 951_782_400_000] {

@@ -23,10 +23,12 @@ pub(crate) struct SinkEncoder {
     needs_key: bool,
 }
 
-/// Records with the partitions that they go to.
-#[derive(Debug, Default)]
+/// A record with the partition that it goes to, and the offset of the one that it comes from.
+#[derive(Debug)]
 pub(crate) struct Encoded {
-    pub(crate) records: Vec<(i32, Record)>,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) record: Record,
 }
 
 /// Where a row's parts stand in the shared buffer.
@@ -34,7 +36,7 @@ struct Placed {
     key: Option<std::ops::Range<usize>>,
     value: Option<std::ops::Range<usize>>,
     partition: i32,
-    timestamp: i64,
+    row: usize,
 }
 
 impl SinkEncoder {
@@ -77,7 +79,7 @@ impl SinkEncoder {
     }
 
     /// Appends the rows of `batch` for a topic of `partitions` partitions.
-    pub(crate) fn encode(&self, batch: &Batch, partitions: i32, out: &mut Encoded) {
+    pub(crate) fn encode(&self, batch: &Batch, partitions: i32, out: &mut Vec<Encoded>) {
         let mut buffer: Vec<u8> = Vec::with_capacity(batch.rows() * 48);
         let mut placed = Vec::with_capacity(batch.rows());
         let mut key: Vec<Datum<'_>> = Vec::with_capacity(self.key.len());
@@ -109,13 +111,15 @@ impl SinkEncoder {
                 self.json.encode(self.value.iter().map(|slot| &batch.columns[*slot]), row, &mut buffer);
                 start..buffer.len()
             });
-            placed.push(Placed { key, value, partition, timestamp: batch.timestamps[row] });
+            placed.push(Placed { key, value, partition, row });
         }
         // One buffer for the whole batch, shared by its records.
         let buffer = Bytes::from(buffer);
-        out.records.extend(placed.into_iter().map(|row| {
+        out.extend(placed.into_iter().map(|placed| {
             let part = |range: Option<std::ops::Range<usize>>| range.map(|range| buffer.slice(range));
-            (row.partition, Record::new(part(row.key), part(row.value), Timestamp(row.timestamp)))
+            let time = Timestamp(batch.timestamps[placed.row]);
+            let record = Record::new(part(placed.key), part(placed.value), time);
+            Encoded { partition: placed.partition, offset: batch.offsets[placed.row], record }
         }));
     }
 }

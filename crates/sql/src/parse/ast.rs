@@ -37,6 +37,15 @@ pub enum StatementKind {
         /// The query.
         query: Query,
     },
+    /// `INSERT INTO name (columns) VALUES (…)`.
+    InsertValues {
+        /// Where the row goes.
+        target: Name,
+        /// The columns; empty for all in their order.
+        columns: Vec<Name>,
+        /// One value per column.
+        values: Vec<Expr>,
+    },
     /// `SELECT … EMIT CHANGES`.
     Select(Query),
     /// `SHOW …`, `LIST …`.

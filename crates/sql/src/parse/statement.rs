@@ -140,8 +140,17 @@ impl Parser {
         self.expect_word("INTO")?;
         let target = self.name("a stream")?;
         let options = self.with_options()?;
-        if self.peek().is_symbol("(") || self.peek().is_word("VALUES") {
-            return Err(not_yet("`INSERT … VALUES`", self.peek().place.clone(), "use INSERT INTO … SELECT"));
+        if options.is_empty() && (self.peek().is_symbol("(") || self.peek().is_word("VALUES")) {
+            let mut columns = Vec::new();
+            if self.take_symbol("(") {
+                columns = self.comma_separated(|parser| parser.name("a column"))?;
+                self.expect_symbol(")")?;
+            }
+            self.expect_word("VALUES")?;
+            self.expect_symbol("(")?;
+            let values = self.comma_separated(Self::expr)?;
+            self.expect_symbol(")")?;
+            return Ok(StatementKind::InsertValues { target, columns, values });
         }
         let query = self.query()?;
         Ok(StatementKind::InsertSelect { target, options, query })

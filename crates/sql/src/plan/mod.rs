@@ -3,6 +3,7 @@
 mod bind;
 mod bind_call;
 mod explain;
+mod insert_values;
 mod options;
 mod query;
 pub(crate) mod query_plan;
@@ -14,7 +15,7 @@ use crate::parse::ast::{Name, Show};
 use crate::{Catalog, Relation, RelationKind};
 pub(crate) use explain::of_plan as explain_plan;
 use millstream_model::{Diagnostic, Severity};
-use query_plan::{PersistentQuery, QueryPlan};
+use query_plan::{Insert, PersistentQuery, QueryPlan};
 use std::sync::Arc;
 
 /// A statement that was checked.
@@ -43,6 +44,8 @@ pub(crate) enum Action {
     Declare(Arc<Relation>),
     /// Starts a query, and declares its sink.
     Start(Arc<PersistentQuery>),
+    /// Appends one row.
+    Insert(Arc<Insert>),
     /// Gives the rows of a query.
     Push(Arc<QueryPlan>),
     /// Nothing is to be done; a sentence that says why.
@@ -112,6 +115,7 @@ impl PlannedStatement {
                 sink_topic = Some(query.sink.relation.topic.clone());
             }
             Action::Push(plan) => sources.push(plan.scan.topic.clone()),
+            Action::Insert(insert) => sink_topic = Some(insert.relation.topic.clone()),
             _ => {}
         }
         Self { sql: sql.to_owned(), place, query_id, sources, sink_topic, warnings, action }

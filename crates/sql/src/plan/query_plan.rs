@@ -141,6 +141,16 @@ pub(crate) struct OutputColumn {
     pub(crate) key: Option<usize>,
 }
 
+/// One row to append: values as expressions without columns, in the order of the relation's key and value columns.
+#[derive(Debug, Clone)]
+pub(crate) struct Insert {
+    pub(crate) relation: Arc<Relation>,
+    pub(crate) key: Vec<Node>,
+    pub(crate) value: Vec<Node>,
+    /// The row's time; now where it is not given.
+    pub(crate) time: Option<Node>,
+}
+
 /// A query that fills a relation.
 #[derive(Debug, Clone)]
 pub(crate) struct PersistentQuery {

@@ -53,6 +53,11 @@ impl Scope {
         scope
     }
 
+    /// A scope without columns, for values that are written down.
+    pub(super) fn empty(relation: &Arc<Relation>) -> Self {
+        Self { relation: relation.clone(), alias: None, columns: Vec::new() }
+    }
+
     fn add(&mut self, name: Arc<str>, sql_type: SqlType, column: ScanColumn) {
         if !self.columns.iter().any(|(known, _, _)| *known == name) {
             self.columns.push((name, sql_type, column));

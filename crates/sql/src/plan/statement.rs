@@ -26,6 +26,13 @@ pub(super) fn plan(
         StatementKind::InsertSelect { target, options, query } => {
             plan_insert(catalog, target, options, query, sql, mistakes)
         }
+        StatementKind::InsertValues { target, columns, values } => {
+            let Some(relation) = catalog.find(&target.text) else {
+                return refuse(mistakes, no_relation(catalog, target));
+            };
+            let insert = super::insert_values::plan(relation, target, columns, values, mistakes)?;
+            Some(Action::Insert(Arc::new(insert)))
+        }
         StatementKind::Select(query) => {
             plan_query(catalog, query, Purpose::Push, None, mistakes).map(|plan| Action::Push(Arc::new(plan)))
         }

@@ -7,7 +7,7 @@
 )]
 
 use super::json_scan::{Scanner, unescape};
-use super::limits::VALUE_BYTES_MAX;
+use super::limits::{LAYOUT_FIELDS_MAX, VALUE_BYTES_MAX};
 use super::{ColumnBuilder, Datum, SqlType};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -171,9 +171,7 @@ impl JsonDecoder {
             };
             columns.iter().position(|(column, _)| same(column))
         });
-        // A layout of more fields than this is no layout but an attack on memory.
-        const FIELDS_MAX: usize = 4_096;
-        if !escaped && position < FIELDS_MAX {
+        if !escaped && position < LAYOUT_FIELDS_MAX {
             // Positions come one by one, so that the layout grows by one at most.
             match self.layout.get_mut(position) {
                 Some(entry) => *entry = (raw.into(), found),

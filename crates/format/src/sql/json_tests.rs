@@ -1,4 +1,5 @@
 //! Goal: the decoder agrees with a general JSON parser on good input and refuses the rest without a panic.
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use super::super::{Column, JsonEncoder};
 use super::*;

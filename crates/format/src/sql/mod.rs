@@ -22,6 +22,8 @@ use std::fmt;
 pub mod limits {
     /// How deeply a JSON value may be nested; Jackson's `StreamReadConstraints` allows 1,000, plant data needs a handful.
     pub const JSON_DEPTH_MAX: usize = 128;
+    /// How many fields of a value's layout are remembered; more is no layout but an attack on memory.
+    pub const LAYOUT_FIELDS_MAX: usize = 4_096;
     /// The longest value in bytes that is decoded; longer ones are refused before they are looked at.
     pub const VALUE_BYTES_MAX: usize = 16 << 20;
 }

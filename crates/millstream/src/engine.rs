@@ -24,6 +24,8 @@ pub(crate) struct LogEngine {
     pub(crate) sources: Arc<dyn Bus>,
     /// What queries, sinks and clients use.
     pub(crate) plant: Arc<dyn Bus>,
+    /// The embedded log's files.
+    pub(crate) log: Arc<Log>,
     embedded: Arc<Embedded>,
     /// What ships the one to the other, where they are two.
     pub(crate) forwarder: Option<TaskHandle>,
@@ -37,7 +39,7 @@ impl LogEngine {
     /// Opens the log of `plant`, and recovers what the last process left.
     pub(crate) async fn open(plant: &Plant, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let settings = &plant.log;
-        let embedded = embedded(settings, clock).await?;
+        let (log, embedded) = embedded(settings, clock).await?;
         let collectors: Vec<Arc<dyn Collect>> = vec![embedded.clone()];
         let Some(servers) = &settings.bootstrap_servers else {
             let words = format!("embedded, in {}", settings.data_dir.display());
@@ -45,6 +47,7 @@ impl LogEngine {
             return Ok(Self {
                 sources: embedded.clone(),
                 plant,
+                log,
                 embedded,
                 forwarder: None,
                 words,
@@ -54,7 +57,7 @@ impl LogEngine {
         let plant = kafka(servers, &settings.kafka)?;
         let forwarder = Some(forward(settings, embedded.clone(), plant.clone())?);
         let words = format!("Apache Kafka at {servers}");
-        Ok(Self { sources: embedded.clone(), plant, embedded, forwarder, words, collectors })
+        Ok(Self { sources: embedded.clone(), plant, log, embedded, forwarder, words, collectors })
     }
 
     /// Puts everything on disk.
@@ -65,7 +68,10 @@ impl LogEngine {
     }
 }
 
-async fn embedded(settings: &LogSettings, clock: Arc<dyn Clock>) -> Result<Arc<Embedded>, Failure> {
+async fn embedded(
+    settings: &LogSettings,
+    clock: Arc<dyn Clock>,
+) -> Result<(Arc<Log>, Arc<Embedded>), Failure> {
     let config = LogConfig {
         flush_interval: settings.flush_interval,
         topic: TopicConfig {
@@ -84,7 +90,8 @@ async fn embedded(settings: &LogSettings, clock: Arc<dyn Clock>) -> Result<Arc<E
     for report in reports {
         tracing::warn!(topic = report.topic, partition = report.partition, "{}", report.message);
     }
-    Ok(Embedded::open(log, EmbeddedConfig::default(), clock).await?)
+    let embedded = Embedded::open(log.clone(), EmbeddedConfig::default(), clock).await?;
+    Ok((log, embedded))
 }
 
 /// Why there is no log, and what to do.

@@ -4,21 +4,21 @@ use std::fmt::Write as _;
 
 /// Rows under a heading.
 #[derive(Debug)]
-pub(crate) struct Table {
-    columns: Vec<Column>,
+pub(crate) struct Table<'a> {
+    columns: Vec<Column<'a>>,
     rows: Vec<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Column {
-    title: &'static str,
+struct Column<'a> {
+    title: &'a str,
     numeric: bool,
 }
 
-impl Table {
+impl<'a> Table<'a> {
     /// Columns by title; numbers, which are aligned to the right, have a `#` in front of theirs.
-    pub(crate) fn new(titles: &[&'static str]) -> Self {
-        let column = |title: &&'static str| match title.strip_prefix('#') {
+    pub(crate) fn new(titles: &[&'a str]) -> Self {
+        let column = |title: &&'a str| match title.strip_prefix('#') {
             Some(title) => Column { title, numeric: true },
             None => Column { title, numeric: false },
         };

@@ -183,6 +183,13 @@ pub enum SqlEvent {
     Columns(Vec<SqlColumn>),
     /// One row, a value per column.
     Row(Vec<serde_json::Value>),
+    /// A whole list of texts, as `SHOW` and `DESCRIBE` give it.
+    Listing {
+        /// The columns' names.
+        columns: Vec<String>,
+        /// A text per column.
+        rows: Vec<Vec<String>>,
+    },
     /// A statement without rows is done, in words.
     Message(String),
     /// The statements have mistakes; nothing after the first was run.

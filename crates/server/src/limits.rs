@@ -22,6 +22,8 @@ pub const BODY_BYTES: usize = 4 * 1024 * 1024;
 pub const STREAM_LINES: usize = 256;
 /// How old counters may be before a rate is taken over them, at least and at most.
 pub const RATE_SPAN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+/// How often the topics are looked at for their rates while nobody asks.
+pub const SAMPLE: Duration = Duration::from_secs(5);
 /// How long closing may take until open connections are cut.
 pub const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// Time the bus may take to tell the topics of a report before the report goes out without them.

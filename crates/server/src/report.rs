@@ -88,11 +88,26 @@ pub struct QueryStatus {
 #[derive(Debug, Default)]
 pub(crate) struct Reporter {
     rates: Mutex<Rates>,
+    /// Looked at by itself now and then, so that a single question gets rates, too.
+    topic_rates: Mutex<Rates>,
 }
 
 impl Reporter {
+    /// Every topic with its offsets and rate.
+    pub(crate) async fn topics(&self, bus: &dyn Bus) -> Result<Vec<TopicStatus>, BusError> {
+        let mut topics = topics(bus).await?;
+        let mut rates = self.topic_rates.lock();
+        rates.observe(Instant::now(), || {
+            topics.iter().map(|topic| (("records", topic.name.clone()), topic.appended())).collect()
+        });
+        for topic in &mut topics {
+            topic.records_per_second = rates.per_second("records", &topic.name);
+        }
+        Ok(topics)
+    }
+
     pub(crate) async fn report(&self, instance: &dyn Instance, bus: &dyn Bus) -> Report {
-        let topics = match timeout(BUS_TIME, topics(bus)).await {
+        let topics = match timeout(BUS_TIME, self.topics(bus)).await {
             Ok(Ok(topics)) => Ok(topics),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("the log does not answer".to_owned()),
@@ -108,19 +123,21 @@ impl Reporter {
                 since_ms: None,
             });
         }
-        let mut topics = topics.unwrap_or_default();
         let mut rates = self.rates.lock();
-        rates.observe(Instant::now(), || totals(&devices, &topics, &queries));
+        rates.observe(Instant::now(), || totals(&devices, &queries));
         let surroundings = instance.surroundings();
         let now_ms = surroundings.now_ms;
-        for topic in &mut topics {
-            topic.records_per_second = rates.per_second("records", &topic.name);
-        }
         let devices: Vec<_> = devices.into_iter().map(|facts| device_status(facts, &rates, now_ms)).collect();
         let queries: Vec<_> = queries.into_iter().map(|facts| query_status(facts, &rates)).collect();
         problems.extend(devices.iter().filter_map(device_problem));
         problems.extend(queries.iter().filter_map(query_problem));
-        Report { instance: surroundings, health: Health::of(problems), devices, topics, queries }
+        Report {
+            instance: surroundings,
+            health: Health::of(problems),
+            devices,
+            topics: topics.unwrap_or_default(),
+            queries,
+        }
     }
 }
 
@@ -162,15 +179,10 @@ async fn topic_status(bus: &dyn Bus, description: TopicDescription) -> Result<To
     })
 }
 
-fn totals(
-    devices: &[DeviceFacts],
-    topics: &[TopicStatus],
-    queries: &[QueryFacts],
-) -> BTreeMap<(&'static str, String), u64> {
+fn totals(devices: &[DeviceFacts], queries: &[QueryFacts]) -> BTreeMap<(&'static str, String), u64> {
     let scans = devices.iter().map(|device| (("scans", device.name.clone()), device.scans_total));
     let rows = queries.iter().map(|query| (("rows", query.name.clone()), query.rows_in_total));
-    let records = topics.iter().map(|topic| (("records", topic.name.clone()), topic.appended()));
-    scans.chain(rows).chain(records).collect()
+    scans.chain(rows).collect()
 }
 
 impl TopicStatus {

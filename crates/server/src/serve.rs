@@ -37,6 +37,7 @@ pub struct Server {
     state: Arc<State>,
     closing: watch::Sender<bool>,
     accepting: JoinHandle<()>,
+    sampling: JoinHandle<()>,
 }
 
 impl Server {
@@ -55,7 +56,11 @@ impl Server {
         let state = Arc::new(State::new(bus, instance, closed.clone()));
         let router = router(state.clone());
         let accepting = tokio::spawn(accept(listener, address, router, closed));
-        Ok(Self { address, state, closing, accepting })
+        let sampling = tokio::spawn({
+            let state = state.clone();
+            async move { state.sample().await }
+        });
+        Ok(Self { address, state, closing, accepting, sampling })
     }
 
     /// Where it listens.
@@ -80,6 +85,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.accepting.abort();
+        self.sampling.abort();
     }
 }
 

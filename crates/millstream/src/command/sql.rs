@@ -5,6 +5,7 @@ use crate::client::Client;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::render::{Diagnostics, Texts};
+use crate::table::Table;
 use hyper::Method;
 use millstream_model::Diagnostic;
 use millstream_server::{SqlColumn, SqlEvent, SqlMistake};
@@ -104,6 +105,7 @@ async fn execute(client: &Client, text: &str, console: Console) -> Result<(), Fa
                 }
                 columns = new;
             }
+            Some(SqlEvent::Listing { columns, rows }) => list(&columns, rows, console)?,
             Some(SqlEvent::Row(values)) => row(&columns, values, console)?,
             Some(SqlEvent::Message(message)) if console.json => {
                 console.json(&serde_json::json!({ "message": message }))?;
@@ -120,6 +122,19 @@ async fn execute(client: &Client, text: &str, console: Console) -> Result<(), Fa
             None => return Err(Failure::failed("the instance closed the connection before the end")),
         }
     }
+}
+
+fn list(columns: &[String], rows: Vec<Vec<String>>, console: Console) -> Result<(), Failure> {
+    if console.json {
+        return rows.into_iter().try_for_each(|row| {
+            let named: Map<_, _> = columns.iter().cloned().zip(row.into_iter().map(Value::from)).collect();
+            console.json(&named)
+        });
+    }
+    let titles: Vec<_> = columns.iter().map(String::as_str).collect();
+    let mut table = Table::new(&titles);
+    rows.into_iter().for_each(|row| table.row(row));
+    console.text(&table.render())
 }
 
 fn row(columns: &[SqlColumn], values: Vec<Value>, console: Console) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 use super::board::{Board, Entry, engineering};
 use super::notices::Notices;
+use super::space::DiskSpace;
 use super::statements;
 use crate::clock::SystemClock;
 use crate::values;
@@ -39,6 +40,7 @@ pub(crate) struct Facts {
     pub(super) notices: Arc<Notices>,
     /// Metrics of the engine of the log.
     pub(super) collectors: Vec<Arc<dyn Collect>>,
+    pub(super) space: DiskSpace,
 }
 
 #[async_trait]
@@ -73,6 +75,7 @@ impl Instance for Facts {
         };
         problems.extend(self.source.troubles().into_iter().map(log));
         problems.extend(self.audit.troubles().into_iter().map(log));
+        problems.extend(self.space.problem());
         problems.extend(self.tasks.lock().values().filter_map(task));
         problems
     }
@@ -87,6 +90,7 @@ impl Instance for Facts {
             task.metrics().collect(page);
         }
         self.sql.collect(page);
+        self.space.collect(page);
         for collector in &self.collectors {
             collector.collect(page);
         }

@@ -6,6 +6,7 @@ mod facts;
 mod notices;
 mod queries;
 mod reload;
+mod space;
 mod statements;
 
 use crate::clock::SystemClock;
@@ -25,6 +26,7 @@ use millstream_sql::Engine;
 use notices::Notices;
 use parking_lot::Mutex;
 use queries::Queries;
+use space::DiskSpace;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +83,7 @@ impl Instance {
             tasks: tasks.clone(),
             notices: notices.clone(),
             collectors: log.collectors.clone(),
+            space: DiskSpace(log.log.clone()),
         });
         let queries = Arc::new(Queries::new(sql.clone(), log.plant.clone(), notices.clone()));
         let mut instance = Self {

@@ -24,7 +24,9 @@ async fn execute(engine: &Engine, source: &str, events: &Sender<SqlEvent>) -> Re
             StatementResult::Done(message) | StatementResult::Started { message, .. } => {
                 send(events, SqlEvent::Message(message)).await?;
             }
-            StatementResult::Listing(listing) => list(listing, events).await?,
+            StatementResult::Listing(Listing { columns, rows }) => {
+                send(events, SqlEvent::Listing { columns, rows }).await?;
+            }
             StatementResult::Push(query) => {
                 if !push(query, events).await? {
                     return Ok(());
@@ -33,15 +35,6 @@ async fn execute(engine: &Engine, source: &str, events: &Sender<SqlEvent>) -> Re
         }
     }
     send(events, SqlEvent::Done).await
-}
-
-async fn list(listing: Listing, events: &Sender<SqlEvent>) -> Result<(), Gone> {
-    let columns = listing.columns.into_iter().map(|name| SqlColumn { name, sql_type: "STRING".to_owned() });
-    send(events, SqlEvent::Columns(columns.collect())).await?;
-    for row in listing.rows {
-        send(events, SqlEvent::Row(row.into_iter().map(Into::into).collect())).await?;
-    }
-    Ok(())
 }
 
 /// Whether the query came to its end, and not to an error.

@@ -6,8 +6,8 @@ pub(crate) mod topics;
 
 use crate::error::Refusal;
 use crate::instance::{Condition, Instance};
-use crate::limits::{BODY_BYTES, REQUEST_TIME, STREAMS};
-use crate::report::{Report, Reporter};
+use crate::limits::{BODY_BYTES, REQUEST_TIME, SAMPLE, STREAMS};
+use crate::report::{Report, Reporter, TopicStatus};
 use crate::{access, metrics, page};
 use axum::body::HttpBody as _;
 use axum::extract::{DefaultBodyLimit, Request, State as With};
@@ -16,11 +16,11 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use millstream_bus::Bus;
+use millstream_bus::{Bus, BusError};
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// What every route can reach.
 pub(crate) struct State {
@@ -45,6 +45,21 @@ impl State {
 
     pub(crate) async fn report(&self) -> Report {
         self.reporter.report(&*self.instance, &*self.bus).await
+    }
+
+    pub(crate) async fn topics(&self) -> Result<Vec<TopicStatus>, BusError> {
+        self.reporter.topics(&*self.bus).await
+    }
+
+    /// Looks at the topics now and then, for ever.
+    pub(crate) async fn sample(&self) {
+        let mut ticks = interval(SAMPLE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            // A log that is away shows in every report; here there is just no rate.
+            let _ = timeout(SAMPLE, self.topics()).await;
+        }
     }
 
     /// Leave to stream, held as long as the stream goes on.

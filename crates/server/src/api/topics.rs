@@ -3,7 +3,7 @@
 use super::{State, lines};
 use crate::error::Refusal;
 use crate::record::{NewRecord, Produced, append};
-use crate::report::{TopicStatus, topic, topics};
+use crate::report::{TopicStatus, topic};
 use crate::tail::{TailRequest, tail as tail_topic};
 use axum::Json;
 use axum::extract::{Path, Query, State as With};
@@ -44,7 +44,7 @@ impl From<NewTopic> for TopicSpec {
 }
 
 pub(crate) async fn list(With(state): With<Arc<State>>) -> Result<Json<Vec<TopicStatus>>, Refusal> {
-    Ok(Json(topics(&*state.bus).await?))
+    Ok(Json(state.topics().await?))
 }
 
 pub(crate) async fn create(

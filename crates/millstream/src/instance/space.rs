@@ -1,0 +1,70 @@
+//! The alarm before the disk is full (F15), and its numbers for the page of metrics.
+
+use millstream_log::{Log, Space};
+use millstream_model::metric::{Collect, Page};
+use millstream_server::{Condition, Problem};
+use std::sync::Arc;
+
+/// Part of the disk in use from which on it is told, in percent.
+const FULL_PERCENT: u64 = 80;
+/// A large disk is not full while it has this much left, whatever the percentage.
+const PLENTY_BYTES: u64 = 20 << 30;
+
+/// Watches the disk under the embedded log.
+#[derive(Debug)]
+pub(super) struct DiskSpace(pub(super) Arc<Log>);
+
+impl DiskSpace {
+    /// What is to be said about the disk, if anything.
+    pub(super) fn problem(&self) -> Option<Problem> {
+        let what = match self.0.space() {
+            Ok(space) => words(space)?,
+            Err(error) => error.to_string(),
+        };
+        Some(Problem {
+            condition: Condition::Warning,
+            who: "disk".to_owned(),
+            what,
+            help: Some("free some space, or shorten [log] retention; when it is full, appends wait and nothing is lost".to_owned()),
+            since_ms: None,
+        })
+    }
+}
+
+fn words(space: Space) -> Option<String> {
+    let used = space.total_bytes.saturating_sub(space.free_bytes);
+    let percent = used.saturating_mul(100).checked_div(space.total_bytes)?;
+    let is_told = percent >= FULL_PERCENT && space.free_bytes < PLENTY_BYTES;
+    is_told
+        .then(|| format!("the disk of the log is {percent} % full, {} MiB are left", space.free_bytes >> 20))
+}
+
+impl Collect for DiskSpace {
+    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+    fn collect(&self, page: &mut Page) {
+        if let Ok(space) = self.0.space() {
+            let total = space.total_bytes as f64;
+            page.gauge("millstream_log_disk_size_bytes", "Size of the disk under the log.", &[], total);
+            let free = space.free_bytes as f64;
+            page.gauge("millstream_log_disk_free_bytes", "Bytes that can still be written.", &[], free);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_told_about_when_little_is_left() {
+        let said = |total_bytes, free_bytes| words(Space { total_bytes, free_bytes });
+        const GIB: u64 = 1 << 30;
+        assert_eq!(said(100 * GIB, 50 * GIB), None);
+        assert_eq!(said(4_000 * GIB, 400 * GIB), None, "90 % full, and plenty left");
+        assert_eq!(
+            said(64 * GIB, 8 * GIB).as_deref(),
+            Some("the disk of the log is 87 % full, 8192 MiB are left")
+        );
+        assert_eq!(said(0, 0), None);
+    }
+}

@@ -10,7 +10,7 @@ use crate::limits;
 use crate::topics::Topics;
 use millstream_bus::BusError;
 use millstream_bus::meter::TopicMeters;
-use millstream_log::Log;
+use millstream_log::{Log, Space};
 use millstream_model::Clock;
 use millstream_model::metric::{Collect, Page};
 use parking_lot::Mutex;
@@ -71,10 +71,16 @@ impl Inner {
 
     /// Deletes a topic, and what groups have committed for it.
     pub(crate) async fn delete_topic(self: &Arc<Self>, topic: &str) -> Result<(), BusError> {
-        self.transactions.complete_all().await?;
+        // So that no crash brings an offset back. A disk that is too full for this must not keep a topic from being deleted.
+        if let Err(error) = self.transactions.complete_all().await {
+            tracing::warn!(topic, %error, "a transaction is not settled while a topic is deleted");
+        }
         let (inner, name) = (Arc::clone(self), topic.to_owned());
         blocking(move || inner.topics.delete(&name)).await?;
-        self.offsets.forget_topic(topic).await
+        if let Err(error) = self.offsets.forget_topic(topic).await {
+            tracing::warn!(topic, %error, "offsets of a deleted topic are forgotten with the next start");
+        }
+        Ok(())
     }
 }
 
@@ -124,6 +130,11 @@ impl Embedded {
         &self.inner.topics.meters
     }
 
+    /// Space on the disk of the log.
+    pub fn space(&self) -> Result<Space, BusError> {
+        self.inner.topics.log().space().map_err(bus_error)
+    }
+
     /// Puts everything on disk and notes it, so that the next start has nothing to recover, and ends the engine's own tasks. Stop
     /// using the engine before. The data directory is free for another process when the last handle is dropped.
     pub async fn close(&self) -> Result<(), BusError> {
@@ -143,7 +154,22 @@ impl Embedded {
 impl Collect for Embedded {
     fn collect(&self, page: &mut Page) {
         self.meters().collect(page);
+        for topic in self.inner.topics.list() {
+            let labels = [("topic", topic.name.as_str())];
+            let bytes = gauge(topic.size_bytes.unwrap_or(0));
+            page.gauge("millstream_topic_size_bytes", "Bytes of a topic on disk.", &labels, bytes);
+        }
+        if let Ok(space) = self.space() {
+            let (free, total) = (gauge(space.free_bytes), gauge(space.total_bytes));
+            page.gauge("millstream_log_disk_free_bytes", "Bytes left on the disk of the log.", &[], free);
+            page.gauge("millstream_log_disk_bytes", "Bytes of the disk of the log.", &[], total);
+        }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a number for people and graphs")]
+fn gauge(bytes: u64) -> f64 {
+    bytes as f64
 }
 
 impl Drop for Embedded {

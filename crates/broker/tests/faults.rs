@@ -58,6 +58,25 @@ async fn a_full_disk_refuses_appends_lets_readers_go_on_and_mends_itself() {
 }
 
 #[tokio::test]
+async fn a_topic_can_be_deleted_to_make_room_on_a_full_disk() {
+    let disk = SimDisk::new(1);
+    let bus = open(Arc::new(disk.clone()), Path::new("/data")).await;
+    bus.create_topic(&TopicSpec::new("t", 1)).await.unwrap();
+    let mut producer = bus.transactional("id").await.unwrap();
+    let mut transaction = producer.begin().await.unwrap();
+    transaction.append(&at("t", 0), records(["a"])).await.unwrap();
+    transaction.commit_offsets("g", &[(at("t", 0), CommittedOffset::new(0))]).await.unwrap();
+    transaction.commit().await.unwrap();
+    disk.limit(Some(0));
+    bus.delete_topic("t").await.unwrap();
+    disk.limit(None);
+    assert_eq!(bus.committed("g", &[at("t", 0)]).await.unwrap(), [None]);
+    let bus = open(Arc::new(disk.kill()), Path::new("/data")).await;
+    assert_eq!(bus.committed("g", &[at("t", 0)]).await.unwrap(), [None]);
+    assert_eq!(bus.topics().await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_failing_sync_is_not_called_a_success_and_appends_go_on_afterwards() {
     let disk = SimDisk::new(2);
     let (log, bus) = support::open_both(Arc::new(disk.clone()), Path::new("/data")).await;
@@ -219,5 +238,9 @@ async fn appends_are_counted_by_topic() {
     bus.collect(&mut page);
     let page = page.render();
     assert!(page.contains("millstream_topic_records_total{topic=\"t\"} 3\n"), "{page}");
-    assert!(page.contains("millstream_topic_bytes_total{topic=\"t\"} "), "{page}");
+    for name in ["millstream_topic_bytes_total{topic=\"t\"} ", "millstream_topic_size_bytes{topic=\"t\"} "] {
+        let value = page.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        assert!(value.parse::<u64>().unwrap() > 3, "{name}{value}");
+    }
+    assert!(page.contains("millstream_log_disk_free_bytes "), "{page}");
 }

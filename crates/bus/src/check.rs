@@ -28,10 +28,19 @@ pub fn topic(spec: &TopicSpec) -> Result<(), BusError> {
     Ok(())
 }
 
-/// Refuses a batch that cannot be appended: an empty one, or one with a record over [`limits::RECORD_BYTES`].
+/// Refuses a batch that cannot be appended: an empty one, or one with a record over [`limits::RECORD_BYTES`] or with more
+/// than [`limits::RECORD_HEADERS`] headers.
 pub fn batch(to: &TopicPartition, records: &[Record]) -> Result<(), BusError> {
     if records.is_empty() {
         return Err(BusError::Invalid(format!("an empty batch was appended to `{to}`")));
+    }
+    if let Some(many) =
+        records.iter().map(|record| record.headers.len()).find(|count| *count > limits::RECORD_HEADERS)
+    {
+        return Err(BusError::Invalid(format!(
+            "a record for `{to}` has {many} headers, more than the limit of {}",
+            limits::RECORD_HEADERS
+        )));
     }
     match records.iter().map(Record::len_bytes).find(|len| *len > limits::RECORD_BYTES) {
         Some(len) => Err(BusError::Invalid(format!(
@@ -59,7 +68,13 @@ pub fn offsets(offsets: &[(TopicPartition, CommittedOffset)]) -> Result<(), BusE
     Ok(())
 }
 
-/// Refuses a group or transactional id without a character.
+/// Refuses a group or transactional id without a character, or one over [`limits::ID_BYTES`].
 pub fn id(what: &str, id: &str) -> Result<(), BusError> {
-    if id.is_empty() { Err(BusError::Invalid(format!("the {what} is empty"))) } else { Ok(()) }
+    if id.is_empty() {
+        Err(BusError::Invalid(format!("the {what} is empty")))
+    } else if id.len() > limits::ID_BYTES {
+        Err(BusError::Invalid(format!("the {what} is longer than {} bytes", limits::ID_BYTES)))
+    } else {
+        Ok(())
+    }
 }

@@ -50,6 +50,7 @@ macro_rules! bus_contract {
                     an_append_returns_the_offset_of_its_first_record
                     an_empty_batch_is_refused
                     a_record_over_the_size_limit_is_refused
+                    a_record_with_too_many_headers_is_refused
                     a_large_record_comes_back_whole
                     a_large_batch_comes_back_whole
                     what_does_not_exist_is_named

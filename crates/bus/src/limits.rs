@@ -10,3 +10,7 @@ pub const RECORD_BYTES: usize = 1_048_588;
 pub const COMMIT_METADATA_BYTES: usize = 4_096;
 /// The longest topic name in bytes, as in Kafka.
 pub const TOPIC_NAME_BYTES: usize = 249;
+/// Headers of one record; more could not be read back.
+pub const RECORD_HEADERS: usize = 1_024;
+/// The longest name of a group and the longest transactional id in bytes.
+pub const ID_BYTES: usize = 4_096;

@@ -46,12 +46,17 @@ impl Offsets {
     /// Reads what was committed. Blocks.
     pub(crate) fn open(topics: &Topics, clock: Arc<dyn Clock>) -> Result<Self, BusError> {
         let replica = topics.internal(TOPIC, &compacted())?;
-        let mut groups = BTreeMap::new();
+        let mut groups: BTreeMap<String, GroupOffsets> = BTreeMap::new();
         load(&replica, |record| {
             if let Some(record) = OffsetRecord::decode(record) {
                 apply(&mut groups, record, 0);
             }
         })?;
+        // Of a topic that was deleted when its offsets could not be taken back.
+        groups.retain(|_, offsets| {
+            offsets.retain(|of, _| topics.exists(&of.topic));
+            !offsets.is_empty()
+        });
         Ok(Self { replica, clock, groups: Mutex::new(groups) })
     }
 
@@ -126,10 +131,9 @@ impl Offsets {
         if records.is_empty() {
             return Ok(());
         }
+        self.apply(records.clone(), self.next_offset());
         let next_offset = self.append(&records)?;
-        self.replica.flushed(next_offset).await?;
-        self.apply(records, next_offset);
-        Ok(())
+        self.replica.flushed(next_offset).await
     }
 }
 

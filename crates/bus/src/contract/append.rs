@@ -68,6 +68,16 @@ pub async fn a_record_over_the_size_limit_is_refused(bus: Arc<dyn Bus>) {
     assert_eq!(bus.offsets(&to).await.unwrap().latest, 0, "nothing of the batch is there");
 }
 
+pub async fn a_record_with_too_many_headers_is_refused(bus: Arc<dyn Bus>) {
+    let to = at(&topic(&bus, 1).await, 0);
+    let headed = |count: usize| (0..count).fold(record("x"), |record, _| record.header("h", "v"));
+    bus.append(&to, vec![headed(limits::RECORD_HEADERS)], Acks::All).await.unwrap();
+    let refused = bus.append(&to, vec![headed(limits::RECORD_HEADERS + 1)], Acks::All).await;
+    assert!(matches!(refused, Err(BusError::Invalid(_))), "{refused:?}");
+    let seen = read(&mut *reader(&bus, &to).await, 1).await;
+    assert_eq!(seen.of(&to), ["x"], "as many as may be come back");
+}
+
 pub async fn a_large_record_comes_back_whole(bus: Arc<dyn Bus>) {
     let to = at(&topic(&bus, 1).await, 0);
     let large = "x".repeat(limits::RECORD_BYTES - 2_000);

@@ -77,6 +77,9 @@ pub async fn bad_commits_are_refused(bus: Arc<dyn Bus>) {
         let refused = bus.commit(&group, &[(at(&name, 0), offset)]).await;
         assert!(matches!(refused, Err(BusError::Invalid(_))), "{refused:?}");
     }
+    let endless = "x".repeat(limits::ID_BYTES + 1);
+    let refused = bus.commit(&endless, &[(at(&name, 0), CommittedOffset::new(1))]).await;
+    assert!(matches!(refused, Err(BusError::Invalid(_))), "{refused:?}");
     let nameless = bus.commit("", &[(at(&name, 0), CommittedOffset::new(1))]).await;
     assert!(matches!(nameless, Err(BusError::Invalid(_))), "{nameless:?}");
 }

@@ -169,6 +169,32 @@ async fn a_refusal_is_asked_slowly_and_says_the_remedy() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn from_away_to_refused_is_a_change_of_state_and_no_second_row() {
+    let fake = Fake::with(&[("a", real(1.0))]);
+    fake.script.lock().connects.extend([Connect::Lost, Connect::Refused, Connect::Lost]);
+    let bench = Bench::start(vec![config("d", &fake, vec![group(100, &["a"])], vec![])]);
+    bench.observer.until("online", |o| o.states().contains(&DeviceState::Online)).await;
+    let expected = [DeviceState::Offline, DeviceState::Refused, DeviceState::Offline, DeviceState::Online];
+    assert_eq!(bench.observer.states(), expected);
+    assert_eq!(bench.observer.rows.lock().iter().filter(|seen| !seen.row.cells[0].is_good()).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_lasted_is_made_again_quickly() {
+    let fake = Fake::with(&[("a", real(1.0))]);
+    fake.script.lock().connects.extend([Connect::Lost; 12]);
+    let bench = Bench::start(vec![config("d", &fake, vec![group(100, &["a"])], vec![])]);
+    bench.observer.until("online", |o| o.states().len() == 2).await;
+    for cycle in 2..12 {
+        sleep(Duration::from_secs(60)).await;
+        fake.cut.notify_one();
+        let cut = Instant::now();
+        bench.observer.until("online again", |o| o.states().len() == 2 * cycle).await;
+        assert!(cut.elapsed() <= limits::BACK_OFF_MIN + Duration::from_millis(5), "{:?}", cut.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_device_that_hangs_up_at_once_is_not_stormed() {
     let fake = Fake::with(&[("a", real(1.0))]);
     fake.script.lock().reads.extend((0..100_000).map(|_| lost("too many connections")));

@@ -104,3 +104,51 @@ impl WriteQueue {
         std::mem::take(&mut state.waiting)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::{Guard, Now, Origin, WriteRequest, WriteRule};
+    use crate::{Instant, TagSpec};
+    use millstream_model::{DataType, TagType, Timestamp, Value};
+
+    fn candidates(asked: &[(&str, &str)]) -> Vec<Candidate> {
+        let rules = (0..100)
+            .map(|n| WriteRule::new(TagSpec::new(format!("t{n}"), "a"), TagType::scalar(DataType::Real)));
+        let mut guard = Guard::new(rules);
+        let now = Now { wall: Timestamp(0), monotonic: Instant::now() };
+        let request = |(id, tag): &(&str, &str)| WriteRequest {
+            id: (*id).into(),
+            origin: Origin::CommandLine { user: String::new() },
+            tag: (*tag).into(),
+            value: Value::Int(1),
+            asked_at: Timestamp(0),
+            expires_at: None,
+        };
+        let screened = asked.iter().flat_map(|asked| guard.screen(now, vec![request(asked)]));
+        screened.map(|answer| answer.unwrap()).collect()
+    }
+
+    fn ids(waiting: &[Waiting]) -> Vec<&str> {
+        waiting.iter().map(|waiting| &*waiting.candidate.request().id).collect()
+    }
+
+    #[test]
+    fn what_comes_back_goes_first_unless_something_newer_came() {
+        let queue = WriteQueue::default();
+        for candidate in candidates(&[("1", "t1"), ("2", "t2"), ("3", "t3")]) {
+            assert!(matches!(queue.push(candidate), Pushed::Queued { superseded: None, .. }));
+        }
+        let taken = queue.take();
+        assert_eq!(ids(&taken), ["1", "2", "3"]);
+        for candidate in candidates(&[("4", "t4"), ("5", "t2")]) {
+            queue.push(candidate);
+        }
+        assert_eq!(ids(&queue.put_back(taken)), ["2"]);
+        assert_eq!(ids(&queue.take()), ["1", "3", "4", "5"]);
+        assert!(queue.is_empty());
+        queue.close();
+        let late = candidates(&[("6", "t6")]).remove(0);
+        assert!(matches!(queue.push(late), Pushed::Closed(_)));
+    }
+}

@@ -182,9 +182,7 @@ mod tests {
           = help: did you mean `temperature`?
         ");
         let objects: Vec<_> = shown.objects().map(|object| serde_json::to_string(&object).unwrap()).collect();
-        insta::assert_snapshot!(objects.join("\n"), @r#"
-        {"severity":"error","code":"unknown-column","file":"statement","line":1,"column":8,"key":null,"message":"`press` has no column `temprature`","expected":"expected one of `temperature`, `pressure`","help":"did you mean `temperature`?"}
-        "#);
+        insta::assert_snapshot!(objects.join("\n"), @r#"{"severity":"error","code":"unknown-column","file":"statement","line":1,"column":8,"key":null,"message":"`press` has no column `temprature`","expected":"expected one of `temperature`, `pressure`","help":"did you mean `temperature`?"}"#);
     }
 
     #[test]

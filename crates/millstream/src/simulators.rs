@@ -1,9 +1,9 @@
 //! Simulated machines for a plant's devices, served over real sockets.
 
 use crate::failure::Failure;
-use millstream_driver::ConnectionString;
 use millstream_driver::simulate::{Faults, SimulatorHandle, SimulatorSpec, World};
-use millstream_plant::{Device, Plant};
+use millstream_driver::{ConnectionString, Target};
+use millstream_plant::{Device, Plant, Simulation};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,7 +11,16 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Simulators {
     world: World,
-    running: Vec<(Arc<str>, SimulatorHandle)>,
+    running: Vec<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    device: Arc<str>,
+    /// Of the real device, before it was pointed here.
+    target: Target,
+    simulation: Simulation,
+    handle: SimulatorHandle,
 }
 
 impl Simulators {
@@ -33,11 +42,17 @@ impl Simulators {
 
     /// As [`Simulators::replace_devices`], with the machines there are already; those of devices that are gone end.
     pub(crate) async fn redirect(&mut self, plant: &mut Plant) -> Result<(), Failure> {
-        self.running.retain(|(name, _)| plant.devices.iter().any(|device| device.config.name == *name));
+        // One that is to move differently starts anew.
+        self.running.retain(|running| {
+            let device = plant.devices.iter().find(|device| device.config.name == running.device);
+            device.is_some_and(|device| {
+                device.simulation == running.simulation && device.config.target == running.target
+            })
+        });
         for device in &mut plant.devices {
-            let known = self.running.iter().find(|(name, _)| *name == device.config.name);
+            let known = self.running.iter().find(|running| running.device == device.config.name);
             let address = match known {
-                Some((_, running)) => running.address,
+                Some(running) => running.handle.address,
                 None => self.add(device, SocketAddr::from(([127, 0, 0, 1], 0))).await?,
             };
             point(&mut device.config.target.connection, address);
@@ -47,7 +62,7 @@ impl Simulators {
 
     /// Every simulator: the device's name and where it listens.
     pub(crate) fn listeners(&self) -> impl Iterator<Item = (&Arc<str>, SocketAddr)> {
-        self.running.iter().map(|(name, handle)| (name, handle.address))
+        self.running.iter().map(|running| (&running.device, running.handle.address))
     }
 
     async fn add(&mut self, device: &Device, listen: SocketAddr) -> Result<SocketAddr, Failure> {
@@ -69,7 +84,12 @@ impl Simulators {
             )
         })?;
         let address = handle.address;
-        self.running.push((name.clone(), handle));
+        self.running.push(Running {
+            device: name.clone(),
+            target: device.config.target.clone(),
+            simulation: device.simulation.clone(),
+            handle,
+        });
         Ok(address)
     }
 }

@@ -348,6 +348,15 @@ fn read_and_write_a_simulated_device() {
     holding-register:10:REAL   42.5  Good
     ");
 
+    // Again and again until it is told to stop.
+    let mut watching = Running::start(&["read", &at, "holding-register:5:UINT", "--watch=50ms", "--json"]);
+    for _ in 0..3 {
+        let line: serde_json::Value = serde_json::from_str(&watching.next_line("\"tag\"")).unwrap();
+        assert_eq!(line["value"], 7);
+    }
+    watching.signal("INT");
+    assert!(watching.end().0.success());
+
     // An address that the device does not have: a bad quality, and exit code 1.
     insta::assert_snapshot!(port(done(&["read", &at, "holding-register:1:REAL", "holding-register:400"]).shown()), @r"
     exit code 1

@@ -134,6 +134,14 @@ fn a_changed_folder_is_taken_over_and_a_broken_one_is_not() {
     assert_eq!(find(&status, "devices", "press")["groups"][0]["interval_ms"], 50);
     wait_for(at, "/api/status", |status| find(status, "devices", "oven")["condition"] == "good");
 
+    // A machine that is to move differently does so.
+    let moved = fs::read_to_string(plant.join("oven.toml")).unwrap().replace("71.25", "12.5");
+    fs::write(plant.join("oven.toml"), moved).unwrap();
+    running.next_line("the change of the plant folder is taken over");
+    wait_for(at, "/api/status", |status| {
+        find(status, "devices", "oven")["groups"][0]["tags"][0]["value"] == 12.5
+    });
+
     device(&plant, "oven", "soon");
     running.next_line("what runs goes on as it was");
     let (code, body) = get(at, "/health");
@@ -255,6 +263,13 @@ fn the_command_line_works_against_a_running_instance() {
         rows.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 2);
     assert_eq!((&rows[0]["ASSET"], &rows[0]["TEMPERATURE"]), (&"press".into(), &71.25.into()));
+    let script = done_with(&["sql", "--url", &url], "SHOW STREAMS;\nDESCRIBE press_fast;\n");
+    assert_eq!(script.code, Some(0), "{}", script.stderr);
+    assert!(
+        script.stdout.contains("PRESS_FAST") && script.stdout.contains("TEMPERATURE"),
+        "{}",
+        script.stdout
+    );
     let wrong = sql("SELECT temprature FROM press_fast EMIT CHANGES;");
     assert_eq!(wrong.code, Some(2));
     let object: serde_json::Value = serde_json::from_str(wrong.stdout.lines().next().unwrap()).unwrap();

@@ -133,7 +133,9 @@ fn list(columns: &[String], rows: Vec<Vec<String>>, console: Console) -> Result<
     }
     let titles: Vec<_> = columns.iter().map(String::as_str).collect();
     let mut table = Table::new(&titles);
-    rows.into_iter().for_each(|row| table.row(row));
+    for row in rows {
+        table.row(row);
+    }
     console.text(&table.render())
 }
 

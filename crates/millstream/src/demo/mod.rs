@@ -43,7 +43,7 @@ pub(crate) async fn run(arguments: &Demo, console: Console) -> Result<(), Failur
     let folder = tempfile::tempdir()
         .map_err(|error| Failure::failed(format!("there is no room for files: {error}")))?;
     let mut plant = unpack(folder.path(), console)?;
-    adjust(&mut plant, arguments, folder.path());
+    adjust(&mut plant, arguments, folder.path())?;
     let simulators = Simulators::replace_devices(&mut plant).await?;
     let instance = Instance::start(plant).await?;
     let _watchdog = Watchdog::start();
@@ -86,15 +86,22 @@ fn unpack(folder: &Path, console: Console) -> Result<Plant, Failure> {
     plant::read(&path, console)
 }
 
-fn adjust(plant: &mut Plant, arguments: &Demo, folder: &Path) {
+fn adjust(plant: &mut Plant, arguments: &Demo, folder: &Path) -> Result<(), Failure> {
     plant.log.data_dir = arguments.data_dir.clone().unwrap_or_else(|| folder.join("data"));
     plant.log.bootstrap_servers.clone_from(&arguments.bootstrap_servers);
-    let address = arguments.http.unwrap_or_else(|| {
-        // A try, not a promise: whoever takes the port in between is found out when it is opened.
-        let is_free = TcpListener::bind(PAGE).is_ok();
-        if is_free { PAGE } else { SocketAddr::new(PAGE.ip(), 0) }
-    });
+    // A try, not a promise: whoever takes the port in between is found out when it is opened.
+    let tried = |address: SocketAddr| TcpListener::bind(address).map(|_| address);
+    let address = match arguments.http {
+        None => tried(PAGE).unwrap_or(SocketAddr::new(PAGE.ip(), 0)),
+        Some(address) => tried(address).map_err(|error| {
+            Failure::mistake(
+                format!("cannot listen on {address}: {error}"),
+                "choose another address with --http",
+            )
+        })?,
+    };
     plant.http = Some(Listener { address, span: None });
+    Ok(())
 }
 
 async fn show(

@@ -1,14 +1,14 @@
 //! The devices of a running plant with their newest values, for whoever wants to look.
 
 use async_trait::async_trait;
-use millstream_connect::plc_source::{PlcSource, SourceTag};
-use millstream_driver::GroupIndex;
+use millstream_connect::plc_source::{PlcSource, SourceGroup, SourceTag};
 use millstream_driver::schedule::{Scan, ScanObserver, StateChange};
-use millstream_model::{Cell, Row, Value};
+use millstream_model::{AssetPath, Cell, Row, Value};
 use millstream_plant::{Device, Plant};
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Every device under its name, in the plant's order.
 #[derive(Debug, Default)]
@@ -20,17 +20,41 @@ pub(crate) struct Board {
 /// One device with what was read last.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// As the plant has it.
-    pub(crate) device: Device,
-    newest: Vec<Mutex<Option<Row>>>,
+    /// Its name in the plant folder.
+    pub(crate) name: Arc<str>,
+    /// The connection string without secrets.
+    pub(crate) connection: String,
+    /// The asset path.
+    pub(crate) asset: AssetPath,
+    /// Its scan groups.
+    pub(crate) groups: Vec<Group>,
+}
+
+/// One scan group with what was read last.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// As the source has it.
+    pub(crate) source: SourceGroup,
+    /// Time from scan to scan.
+    pub(crate) interval: Duration,
+    newest: Mutex<Option<Row>>,
 }
 
 impl Board {
     /// Adds a device, or replaces the one of that name, values and all.
-    pub(crate) fn set(&self, device: Device) {
-        let newest = device.groups.iter().map(|_| Mutex::new(None)).collect();
-        let name = device.config.name.clone();
-        self.devices.write().insert(name, Arc::new(Entry { device, newest }));
+    pub(crate) fn set(&self, device: &Device) {
+        let groups = device.groups.iter().zip(&device.config.groups).map(|(source, config)| Group {
+            source: source.clone(),
+            interval: config.interval,
+            newest: Mutex::default(),
+        });
+        let entry = Entry {
+            name: device.config.name.clone(),
+            connection: device.config.target.connection.to_string(),
+            asset: device.asset.clone(),
+            groups: groups.collect(),
+        };
+        self.devices.write().insert(entry.name.clone(), Arc::new(entry));
     }
 
     /// Forgets a device.
@@ -51,19 +75,22 @@ impl Board {
 
     fn remember(&self, scan: &Scan<'_>) {
         let entry = self.devices.read().get(&**scan.device).cloned();
-        let Some(newest) = entry.as_ref().and_then(|entry| entry.newest.get(scan.group.0)) else { return };
-        match &mut *newest.lock() {
-            // Keeps the allocation of the cells.
-            Some(row) => row.clone_from(scan.row),
+        let Some(group) = entry.as_ref().and_then(|entry| entry.groups.get(scan.group.0)) else { return };
+        match &mut *group.newest.lock() {
+            Some(row) => {
+                row.read_at = scan.row.read_at;
+                // Keeps the allocation.
+                row.cells.clone_from(&scan.row.cells);
+            }
             empty => *empty = Some(scan.row.clone()),
         }
     }
 }
 
-impl Entry {
-    /// The newest row of a group: raw values.
-    pub(crate) fn newest(&self, group: GroupIndex) -> Option<Row> {
-        self.newest.get(group.0)?.lock().clone()
+impl Group {
+    /// The newest row: raw values.
+    pub(crate) fn newest(&self) -> Option<Row> {
+        self.newest.lock().clone()
     }
 }
 

@@ -12,7 +12,7 @@ impl Instance {
     /// Starts a device: its records and its scans. Its sink comes with [`Instance::start_sinks`].
     pub(super) fn add_device(&self, device: &Device) {
         let name = &device.config.name;
-        self.board.set(device.clone());
+        self.board.set(device);
         self.source.set_device(name, device.groups.clone());
         match self.scheduler.add(device.config.clone()) {
             Ok(_) => {}

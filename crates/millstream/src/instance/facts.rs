@@ -1,6 +1,6 @@
 //! What a running plant says about itself to the server.
 
-use super::board::{Board, Entry, engineering};
+use super::board::{Board, Entry, Group, engineering};
 use super::notices::Notices;
 use super::space::DiskSpace;
 use super::statements;
@@ -10,7 +10,6 @@ use async_trait::async_trait;
 use millstream_connect::audit::AuditLog;
 use millstream_connect::plc_source::PlcSource;
 use millstream_connect::task::{TaskHandle, TaskState};
-use millstream_driver::GroupIndex;
 use millstream_driver::schedule::{self, DeviceHandle, Scheduler};
 use millstream_model::metric::{Collect, Page};
 use millstream_model::{Cell, Clock, Status, Timestamp};
@@ -103,18 +102,17 @@ impl Instance for Facts {
 
 impl Facts {
     fn device(&self, entry: &Entry) -> DeviceFacts {
-        let config = &entry.device.config;
-        let handle = self.scheduler.device(&config.name);
+        let handle = self.scheduler.device(&entry.name);
         let status = handle.as_ref().map(|handle| handle.state.borrow().clone());
         let count = |counter: fn(&DeviceHandle) -> u64| handle.as_ref().map_or(0, counter);
         DeviceFacts {
-            name: config.name.to_string(),
-            connection: config.target.connection.to_string(),
-            asset: entry.device.asset.to_string(),
+            name: entry.name.to_string(),
+            connection: entry.connection.clone(),
+            asset: entry.asset.to_string(),
             state: status.as_ref().map_or(DeviceState::Connecting, |status| state(status.state)),
             since_ms: status.as_ref().map_or(self.started_at, |status| status.since).as_millis(),
             cause: status.map_or_else(String::new, |status| status.cause),
-            groups: (0..entry.device.groups.len()).map(|index| group(entry, index)).collect(),
+            groups: entry.groups.iter().map(group).collect(),
             scans_total: count(|handle| handle.metrics.scans.get()),
             overruns_total: count(|handle| handle.metrics.overruns.get()),
             bad_cells_total: count(|handle| handle.metrics.bad_cells.get()),
@@ -125,9 +123,9 @@ impl Facts {
     }
 }
 
-fn group(entry: &Entry, index: usize) -> GroupFacts {
-    let (config, source) = (&entry.device.config.groups[index], &entry.device.groups[index]);
-    let row = entry.newest(GroupIndex(index));
+fn group(group: &Group) -> GroupFacts {
+    let source = &group.source;
+    let row = group.newest();
     let unread = Cell::Bad(Status::BadNotConnected);
     let tags = source.tags.iter().enumerate().map(|(tag, source)| {
         let cell = row.as_ref().and_then(|row| row.cells.get(tag));
@@ -141,9 +139,9 @@ fn group(entry: &Entry, index: usize) -> GroupFacts {
         }
     });
     GroupFacts {
-        name: config.name.to_string(),
+        name: source.group.to_string(),
         topic: source.topic.to_string(),
-        interval_ms: u64::try_from(config.interval.as_millis()).unwrap_or(u64::MAX),
+        interval_ms: u64::try_from(group.interval.as_millis()).unwrap_or(u64::MAX),
         tags: tags.collect(),
         read_at_ms: row.map(|row| row.read_at.as_millis()),
     }

@@ -57,14 +57,13 @@ mod tests {
 
     #[test]
     fn a_disk_is_told_about_when_little_is_left() {
-        let said = |total_bytes, free_bytes| words(Space { total_bytes, free_bytes });
-        const GIB: u64 = 1 << 30;
-        assert_eq!(said(100 * GIB, 50 * GIB), None);
-        assert_eq!(said(4_000 * GIB, 400 * GIB), None, "90 % full, and plenty left");
-        assert_eq!(
-            said(64 * GIB, 8 * GIB).as_deref(),
-            Some("the disk of the log is 87 % full, 8192 MiB are left")
-        );
+        let said = |total_gib: u64, free_gib: u64| {
+            words(Space { total_bytes: total_gib << 30, free_bytes: free_gib << 30 })
+        };
+        assert_eq!(said(100, 50), None);
+        assert_eq!(said(4_000, 400), None, "90 % full, and plenty left");
+        let words = "the disk of the log is 87 % full, 8192 MiB are left";
+        assert_eq!(said(64, 8).as_deref(), Some(words));
         assert_eq!(said(0, 0), None);
     }
 }

@@ -186,7 +186,7 @@ async fn a_connection_that_lasted_is_made_again_quickly() {
     let bench = Bench::start(vec![config("d", &fake, vec![group(100, &["a"])], vec![])]);
     bench.observer.until("online", |o| o.states().len() == 2).await;
     for cycle in 2..12 {
-        sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_mins(1)).await;
         fake.cut.notify_one();
         let cut = Instant::now();
         bench.observer.until("online again", |o| o.states().len() == 2 * cycle).await;

@@ -1,4 +1,4 @@
-//! What goes wrong between a device and us. [`Bench::read`] holds every good cell against the device.
+//! What goes wrong between a device and us. Every scan holds each good cell against the device.
 
 use super::{Bench, PATIENCE, good};
 use crate::simulate::AnswerFault;

@@ -1,6 +1,6 @@
 //! Simulated machines: a [`World`] of signals over time, [`Faults`] on demand, and the server that both are served by.
 //!
-//! A protocol brings its own state machine (a [`Machine`] on its own codec). It looks values up in the world
+//! A protocol brings its own state machine (a [`Machine`](crate::Machine) on its own codec). It looks values up in the world
 //! ([`World::moment`]), asks the faults what happens to each answer ([`Faults::fate`]), and puts answers in an [`Outbox`],
 //! which delays, drops, doubles or spoils them. [`serve`] listens and gives every connection a machine of its own.
 

@@ -24,9 +24,8 @@ pub(crate) struct LogEngine {
     pub(crate) sources: Arc<dyn Bus>,
     /// What queries, sinks and clients use.
     pub(crate) plant: Arc<dyn Bus>,
-    /// The embedded log's files.
-    pub(crate) log: Arc<Log>,
-    embedded: Arc<Embedded>,
+    /// The embedded log, whatever is behind it.
+    pub(crate) embedded: Arc<Embedded>,
     /// What ships the one to the other, where they are two.
     pub(crate) forwarder: Option<TaskHandle>,
     /// In words, for people.
@@ -39,25 +38,25 @@ impl LogEngine {
     /// Opens the log of `plant`, and recovers what the last process left.
     pub(crate) async fn open(plant: &Plant, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let settings = &plant.log;
-        let (log, embedded) = embedded(settings, clock).await?;
-        let collectors: Vec<Arc<dyn Collect>> = vec![embedded.clone()];
+        let embedded = embedded(settings, clock).await?;
         let Some(servers) = &settings.bootstrap_servers else {
             let words = format!("embedded, in {}", settings.data_dir.display());
-            let plant = embedded.clone();
+            let (plant, collectors) = (embedded.clone(), vec![embedded.clone() as Arc<dyn Collect>]);
             return Ok(Self {
                 sources: embedded.clone(),
                 plant,
-                log,
                 embedded,
                 forwarder: None,
                 words,
                 collectors,
             });
         };
-        let plant = kafka(servers, &settings.kafka)?;
+        let plant = open_kafka(servers, &settings.kafka)?;
+        // Where both count a topic, what has reached the cluster counts.
+        let collectors: Vec<Arc<dyn Collect>> = vec![plant.clone(), embedded.clone()];
         let forwarder = Some(forward(settings, embedded.clone(), plant.clone())?);
         let words = format!("Apache Kafka at {servers}");
-        Ok(Self { sources: embedded.clone(), plant, log, embedded, forwarder, words, collectors })
+        Ok(Self { sources: embedded.clone(), plant, embedded, forwarder, words, collectors })
     }
 
     /// Puts everything on disk.
@@ -68,10 +67,7 @@ impl LogEngine {
     }
 }
 
-async fn embedded(
-    settings: &LogSettings,
-    clock: Arc<dyn Clock>,
-) -> Result<(Arc<Log>, Arc<Embedded>), Failure> {
+async fn embedded(settings: &LogSettings, clock: Arc<dyn Clock>) -> Result<Arc<Embedded>, Failure> {
     let config = LogConfig {
         flush_interval: settings.flush_interval,
         topic: TopicConfig {
@@ -90,8 +86,7 @@ async fn embedded(
     for report in reports {
         tracing::warn!(topic = report.topic, partition = report.partition, "{}", report.message);
     }
-    let embedded = Embedded::open(log.clone(), EmbeddedConfig::default(), clock).await?;
-    Ok((log, embedded))
+    Ok(Embedded::open(log, EmbeddedConfig::default(), clock).await?)
 }
 
 /// Why there is no log, and what to do.
@@ -143,6 +138,10 @@ fn forward_id(data_dir: &Path) -> Result<String, Failure> {
 
 /// Apache Kafka at `servers`.
 pub(crate) fn kafka(servers: &str, options: &BTreeMap<String, String>) -> Result<Arc<dyn Bus>, Failure> {
+    Ok(open_kafka(servers, options)?)
+}
+
+fn open_kafka(servers: &str, options: &BTreeMap<String, String>) -> Result<Arc<KafkaBus>, Failure> {
     let mut settings = KafkaSettings::new(servers);
     settings.options.clone_from(options);
     settings.check()?;

@@ -81,6 +81,12 @@ fn it_runs_says_how_it_is_and_ends_in_time() {
         assert!(metric(at, line).is_some_and(|value| value >= 0.0), "{line}");
     }
     let (_, page) = get(at, "/metrics");
+    let samples = page.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+    let mut names: Vec<_> = samples.map(|(name, _)| name).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "a sample stands twice");
     assert!(page.contains("millstream_query_lag_records{") && page.contains("_total{query="), "{page}");
 
     running.signal("INT");

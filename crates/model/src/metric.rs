@@ -112,10 +112,12 @@ pub trait Collect: Send + Sync {
     fn collect(&self, page: &mut Page);
 }
 
-/// Metrics in the Prometheus text format 0.0.4, grouped by metric name however they come in.
+/// Metrics in the Prometheus text format 0.0.4, grouped by metric name however they come in. Of two samples with one name and
+/// the same labels the first counts: a page that has both is refused as a whole.
 #[derive(Debug, Default)]
 pub struct Page {
     families: std::collections::BTreeMap<&'static str, (String, String)>,
+    samples: std::collections::BTreeSet<String>,
 }
 
 /// Labels of one sample: name and value. Values are escaped by the page.
@@ -124,16 +126,23 @@ pub type Labels<'a> = &'a [(&'a str, &'a str)];
 impl Page {
     /// One sample of a counter; `name` ends in `_total`.
     pub fn counter(&mut self, name: &'static str, help: &str, labels: Labels<'_>, value: u64) {
-        let _ = writeln!(self.family(name, "counter", help), "{name}{} {value}", Braces(labels, None));
+        if self.is_new(name, labels) {
+            let _ = writeln!(self.family(name, "counter", help), "{name}{} {value}", Braces(labels, None));
+        }
     }
 
     /// One sample of a gauge.
     pub fn gauge(&mut self, name: &'static str, help: &str, labels: Labels<'_>, value: f64) {
-        let _ = writeln!(self.family(name, "gauge", help), "{name}{} {value}", Braces(labels, None));
+        if self.is_new(name, labels) {
+            let _ = writeln!(self.family(name, "gauge", help), "{name}{} {value}", Braces(labels, None));
+        }
     }
 
     /// A histogram of seconds; `name` ends in `_seconds`.
     pub fn histogram(&mut self, name: &'static str, help: &str, labels: Labels<'_>, histogram: &Histogram) {
+        if !self.is_new(name, labels) {
+            return;
+        }
         let out = self.family(name, "histogram", help);
         let mut cumulated = 0;
         for (bound_us, bucket) in BUCKETS_US.iter().zip(&histogram.buckets) {
@@ -151,6 +160,10 @@ impl Page {
     /// The page as text.
     pub fn render(&self) -> String {
         self.families.values().fold(String::new(), |text, (head, samples)| text + head + samples)
+    }
+
+    fn is_new(&mut self, name: &str, labels: Labels<'_>) -> bool {
+        self.samples.insert(format!("{name}{}", Braces(labels, None)))
     }
 
     fn family(&mut self, name: &'static str, kind: &str, help: &str) -> &mut String {
@@ -174,5 +187,40 @@ impl std::fmt::Display for Braces<'_> {
             write!(f, "{comma}{name}=\"{value}\"")?;
         }
         f.write_str("}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_groups_by_name_and_has_each_sample_once() {
+        let mut page = Page::default();
+        page.counter("a_total", "A.", &[("topic", "x\"y")], 1);
+        page.gauge("b", "B.", &[], 0.5);
+        page.counter("a_total", "A.", &[("topic", "z")], 2);
+        page.counter("a_total", "A.", &[("topic", "z")], 3);
+        assert_eq!(
+            page.render(),
+            "# HELP a_total A.\n# TYPE a_total counter\na_total{topic=\"x\\\"y\"} 1\na_total{topic=\"z\"} 2\n\
+             # HELP b B.\n# TYPE b gauge\nb 0.5\n"
+        );
+    }
+
+    #[test]
+    fn a_histogram_cumulates_and_gives_quantiles() {
+        let histogram = Histogram::default();
+        for ms in [1, 2, 3, 400] {
+            histogram.observe(Duration::from_millis(ms));
+        }
+        assert_eq!(histogram.quantile(0.5), Some(Duration::from_micros(2_500)));
+        assert_eq!(histogram.quantile(1.0), Some(Duration::from_millis(500)));
+        let mut page = Page::default();
+        page.histogram("h_seconds", "H.", &[], &histogram);
+        let page = page.render();
+        assert!(page.contains("h_seconds_bucket{le=\"0.005\"} 3\n"), "{page}");
+        assert!(page.contains("h_seconds_bucket{le=\"+Inf\"} 4\n"), "{page}");
+        assert!(page.contains("h_seconds_count 4\n"), "{page}");
     }
 }

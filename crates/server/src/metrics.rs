@@ -30,13 +30,6 @@ pub(crate) async fn metrics(With(state): With<Arc<State>>) -> impl IntoResponse 
         );
         #[expect(clippy::cast_precision_loss, reason = "beyond 2^53 a record more or less does not matter")]
         page.gauge("millstream_topic_records", "Records held.", &labels, topic.records as f64);
-        if let Some(bytes) = topic.size_bytes {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "beyond 2^53 a byte more or less does not matter"
-            )]
-            page.gauge("millstream_topic_size_bytes", "Bytes on disk.", &labels, bytes as f64);
-        }
     }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.render())
 }

@@ -89,7 +89,6 @@ impl Instance for Facts {
             task.metrics().collect(page);
         }
         self.sql.collect(page);
-        self.space.collect(page);
         for collector in &self.collectors {
             collector.collect(page);
         }

@@ -83,7 +83,7 @@ impl Instance {
             tasks: tasks.clone(),
             notices: notices.clone(),
             collectors: log.collectors.clone(),
-            space: DiskSpace(log.log.clone()),
+            space: DiskSpace(log.embedded.clone()),
         });
         let queries = Arc::new(Queries::new(sql.clone(), log.plant.clone(), notices.clone()));
         let mut instance = Self {

@@ -1,7 +1,7 @@
-//! The alarm before the disk is full (F15), and its numbers for the page of metrics.
+//! The alarm before the disk is full (F15).
 
-use millstream_log::{Log, Space};
-use millstream_model::metric::{Collect, Page};
+use millstream_broker::Embedded;
+use millstream_log::Space;
 use millstream_server::{Condition, Problem};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ const PLENTY_BYTES: u64 = 20 << 30;
 
 /// Watches the disk under the embedded log.
 #[derive(Debug)]
-pub(super) struct DiskSpace(pub(super) Arc<Log>);
+pub(super) struct DiskSpace(pub(super) Arc<Embedded>);
 
 impl DiskSpace {
     /// What is to be said about the disk, if anything.
@@ -37,18 +37,6 @@ fn words(space: Space) -> Option<String> {
     let is_told = percent >= FULL_PERCENT && space.free_bytes < PLENTY_BYTES;
     is_told
         .then(|| format!("the disk of the log is {percent} % full, {} MiB are left", space.free_bytes >> 20))
-}
-
-impl Collect for DiskSpace {
-    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-    fn collect(&self, page: &mut Page) {
-        if let Ok(space) = self.0.space() {
-            let total = space.total_bytes as f64;
-            page.gauge("millstream_log_disk_size_bytes", "Size of the disk under the log.", &[], total);
-            let free = space.free_bytes as f64;
-            page.gauge("millstream_log_disk_free_bytes", "Bytes that can still be written.", &[], free);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -118,14 +118,19 @@ pub(crate) fn read(
     let end = if isolation == Isolation::ReadCommitted { range.stable } else { range.latest };
     let mut found = Found { next_offset: from, ..Found::default() };
     while found.next_offset < end && found.bytes < bytes_max && found.records.len() < records_max {
+        let began_at = found.next_offset;
         let want = (bytes_max - found.bytes).min(limits::READ_BYTES);
-        let bytes = match replica.log().read(found.next_offset, want) {
-            Ok(bytes) if bytes.is_empty() => break,
+        let bytes = match replica.log().read(began_at, want) {
             Ok(bytes) => bytes,
             // What was found before it is handed out first; the error comes again.
             Err(_) if !found.records.is_empty() => break,
             Err(error) => return Err(bus_error(error)),
         };
+        if bytes.is_empty() {
+            // Nothing has the last offsets: they were lost with the disk, or compaction took what was there.
+            found.next_offset = end.min(replica.log().range().next).max(began_at);
+            break;
+        }
         for batch in batches(bytes) {
             let damaged = |header: &millstream_log::batch::BatchHeader| BusError::Corrupt {
                 at: replica.at.clone(),
@@ -134,7 +139,12 @@ pub(crate) fn read(
             };
             let Ok(batch) = batch else { break };
             let header = batch.header;
-            if header.base_offset >= end || found.records.len() >= records_max || found.bytes >= bytes_max {
+            if header.base_offset >= end {
+                // Between what was found and the first open transaction there is nothing.
+                found.next_offset = end;
+                break;
+            }
+            if found.records.len() >= records_max || found.bytes >= bytes_max {
                 break;
             }
             let key = (header.producer_id, header.producer_epoch);
@@ -151,6 +161,9 @@ pub(crate) fn read(
                 found.bytes += batch.bytes.len();
             }
             found.next_offset = header.next_offset().max(found.next_offset);
+        }
+        if found.next_offset == began_at {
+            break;
         }
     }
     lookahead.pass(found.next_offset);

@@ -10,11 +10,20 @@ use crate::limits;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::ops::Range;
 
+/// A transaction as batches and markers name it: producer id and epoch. The id alone is not enough: where a full or failing disk
+/// held a marker up, the next transaction of the producer may have begun before it.
+type TransactionKey = (i64, i16);
+
+fn key_of(batch: &Batch) -> TransactionKey {
+    (batch.header.producer_id, batch.header.producer_epoch)
+}
+
 /// What the transactions in a range of batches came to.
 #[derive(Debug, Default)]
 pub(crate) struct Transactions {
-    open: FxHashMap<i64, i64>,
-    aborted: FxHashMap<i64, Vec<Range<i64>>>,
+    open: FxHashMap<TransactionKey, i64>,
+    aborted: FxHashMap<TransactionKey, Vec<Range<i64>>>,
+    /// By producer id.
     last_batch: FxHashMap<i64, i64>,
 }
 
@@ -28,13 +37,13 @@ impl Transactions {
         if header.is_control() {
             let record = batch.records()?.into_iter().next();
             if let Some(marker) = record.map(|record| ControlMarker::decode(&record)).transpose()?.flatten()
-                && let Some(began) = self.open.remove(&header.producer_id)
+                && let Some(began) = self.open.remove(&key_of(batch))
                 && marker.kind == ControlKind::Abort
             {
-                self.aborted.entry(header.producer_id).or_default().push(began..header.base_offset);
+                self.aborted.entry(key_of(batch)).or_default().push(began..header.base_offset);
             }
         } else if header.is_transactional() {
-            self.open.entry(header.producer_id).or_insert(header.base_offset);
+            self.open.entry(key_of(batch)).or_insert(header.base_offset);
         }
         Ok(())
     }
@@ -50,7 +59,7 @@ impl Transactions {
             && !header.is_control()
             && self
                 .aborted
-                .get(&header.producer_id)
+                .get(&key_of(batch))
                 .is_some_and(|ranges| ranges.iter().any(|range| range.contains(&header.base_offset)))
     }
 
@@ -118,8 +127,8 @@ pub(crate) struct Compaction {
     delete_retention_ms: i64,
     /// Whether deletions may be forgotten when their time has come.
     may_forget: bool,
-    /// Producers with records that stay in a transaction whose marker has not come yet.
-    with_records: FxHashSet<i64>,
+    /// Transactions with records that stay, whose marker has not come yet.
+    with_records: FxHashSet<TransactionKey>,
 }
 
 impl Compaction {
@@ -139,7 +148,7 @@ impl Compaction {
         let Ok(records) = batch.records() else { return Verdict::Keep };
         let header = &batch.header;
         if header.is_control() {
-            let needed = self.with_records.remove(&header.producer_id);
+            let needed = self.with_records.remove(&key_of(batch));
             return if needed { Verdict::Keep } else { self.expire(batch, &records) };
         }
         let aborted = self.transactions.is_aborted(batch);
@@ -155,7 +164,7 @@ impl Compaction {
             return if last { self.expire(batch, &kept) } else { Verdict::Drop };
         }
         if header.is_transactional() {
-            self.with_records.insert(header.producer_id);
+            self.with_records.insert(key_of(batch));
         }
         let has_tombstone = kept.iter().any(|record| record.key.is_some() && record.value.is_none());
         if has_tombstone && header.delete_horizon_ms().is_none() {

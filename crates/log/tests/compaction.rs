@@ -133,6 +133,30 @@ fn random_histories_keep_their_committed_table() {
     }
 }
 
+/// A full disk can hold a marker up until the producer's next transaction, which has another epoch, has begun and ended.
+#[test]
+fn a_late_marker_ends_the_transaction_that_it_names() {
+    let disk = SimDisk::new(1);
+    let (log, partition) = one_partition(&disk, &COMPACTED);
+    for (epoch, value) in [(0, "kept"), (1, "aborted")] {
+        let mut builder = BatchBuilder::new(Compression::None).producer(7, epoch, 0).transactional();
+        builder.push(0, Some(Bytes::from("key")), Some(Bytes::from(value)), Vec::new());
+        partition.append(&mut builder.finish().unwrap()).unwrap();
+    }
+    for (epoch, kind) in [(1, ControlKind::Abort), (0, ControlKind::Commit)] {
+        let marker = ControlMarker { kind, coordinator_epoch: 0 };
+        partition.append(&mut BatchBuilder::control(marker, 7, epoch, 0)).unwrap();
+    }
+    for _ in 0..2 {
+        partition.append(&mut keyed(&[(Some("filler"), Some(&"x".repeat(600)), 0)])).unwrap();
+    }
+    log.maintain();
+    let values: Vec<_> =
+        read_from(&partition, 0).unwrap().iter().map(|record| text(record.value.as_ref())).collect();
+    assert_eq!(values.first().map(String::as_str), Some("kept"), "{values:?}");
+    assert!(!values.iter().any(|value| value == "aborted"), "{values:?}");
+}
+
 /// Appends a batch of producer 0 to 2 in its transaction, or of 3 outside any.
 fn append_some(
     partition: &Partition,

@@ -255,7 +255,7 @@ impl Transactions {
         let replica = self.topics.replica(to)?;
         if producer.registered.get(to) != Some(&replica.topic_id) {
             self.register(producer, &replica).await?;
-        } else if producer.unsettled.iter().any(|ended| ended.lost_marker(to)) {
+        } else if producer.unsettled.iter().any(|ended| ended.lacks_marker(to)) {
             // Records must not come before the marker of the transaction before them.
             self.settle(producer).await?;
         }

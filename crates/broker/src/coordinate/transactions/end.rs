@@ -47,13 +47,13 @@ impl Touched {
 }
 
 impl Ended {
-    /// Whether the marker in a partition was written and then lost with the disk.
-    pub(super) fn lost_marker(&self, at: &TopicPartition) -> bool {
-        let lost = |marker: &Marker| {
-            let log = marker.replica.as_ref().map(|replica| replica.log());
-            log.zip(marker.written).is_some_and(|(log, next_offset)| log.is_lost(next_offset - 1))
+    /// Whether the marker in a partition is still to be written, or was lost with the disk since.
+    pub(super) fn lacks_marker(&self, at: &TopicPartition) -> bool {
+        let lacks = |marker: &Marker| match (&marker.replica, marker.written) {
+            (Some(replica), Some(next_offset)) => replica.log().is_lost(next_offset - 1),
+            _ => true,
         };
-        self.markers.iter().any(|marker| marker.at == *at && lost(marker))
+        self.markers.iter().any(|marker| marker.at == *at && lacks(marker))
     }
 
     pub(super) fn new(

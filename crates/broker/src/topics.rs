@@ -73,17 +73,24 @@ impl Topics {
 
     /// Deletes a topic; its readers find it gone. Blocks.
     pub(crate) fn delete(&self, topic: &str) -> Result<(), BusError> {
-        if self.log.topic(topic).is_none() {
-            return Err(BusError::UnknownTopic(topic.to_owned()));
-        }
-        let mut replicas = self.replicas.write();
+        let found = self.log.topic(topic).ok_or_else(|| BusError::UnknownTopic(topic.to_owned()))?;
         // Readers of uncommitted records are woken by the log, so they must find the mark by then.
-        for (_, replica) in replicas.extract_if(|at, _| *at.topic == *topic) {
-            replica.delete();
-        }
+        self.let_go(&found);
         self.log.delete_topic(topic).map_err(bus_error)?;
+        // Those that were asked for meanwhile.
+        self.let_go(&found);
         self.meters.forget(topic);
         Ok(())
+    }
+
+    /// Marks the replicas of a topic as deleted and forgets them.
+    fn let_go(&self, topic: &Topic) {
+        let is_its = |at: &TopicPartition, replica: &mut Arc<Replica>| {
+            *at.topic == *topic.name && replica.topic_id == topic.id
+        };
+        for (_, replica) in self.replicas.write().extract_if(is_its) {
+            replica.delete();
+        }
     }
 
     pub(crate) fn exists(&self, topic: &str) -> bool {

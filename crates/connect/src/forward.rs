@@ -198,10 +198,16 @@ impl Life<'_> {
 
     /// One remote transaction with everything that was fetched and where to go on.
     async fn ship(&mut self, fetched: Vec<Fetched>) -> Result<(), TaskError> {
-        let records: usize = fetched.iter().map(|fetched| fetched.records.len()).sum();
-        if records == 0 {
+        let (fetched, passed): (Vec<_>, Vec<_>) =
+            fetched.into_iter().partition(|fetched| !fetched.records.is_empty());
+        // Markers and aborted records are not worth a transaction, and only a record can tell what is lost before it.
+        for Fetched { partition, next_offset, .. } in passed {
+            self.partitions.entry(partition).or_default().next = next_offset;
+        }
+        if fetched.is_empty() {
             return Ok(());
         }
+        let records: usize = fetched.iter().map(|fetched| fetched.records.len()).sum();
         let of_one = |fetched: &Fetched| fetched.records.iter().map(|r| r.record.len_bytes()).sum::<usize>();
         let bytes: usize = fetched.iter().map(of_one).sum();
         self.records_pace.take(records).await;
@@ -216,9 +222,7 @@ impl Life<'_> {
                 first.headers.push(Header { name: LOST.into(), value: Some(gap.to_string().into()) });
                 lost += gap;
             }
-            if !batch.is_empty() {
-                transaction.append(&fetched.partition, batch).await.map_err(taken_over)?;
-            }
+            transaction.append(&fetched.partition, batch).await.map_err(taken_over)?;
             offsets.push((fetched.partition, CommittedOffset::new(fetched.next_offset)));
         }
         transaction.commit_offsets(&self.forwarder.config.group(), &offsets).await.map_err(taken_over)?;

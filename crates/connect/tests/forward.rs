@@ -176,6 +176,32 @@ async fn what_retention_took_before_it_was_forwarded_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_lost_is_told_by_the_next_record_whatever_else_goes_by_before_it() {
+    let (local, remote) = (local(2).await, FaultyBus::new());
+    produce(&local, 0..1).await;
+    let task = start(&local, &remote, config());
+    arrived(&remote, 1).await;
+    task.stop().await;
+    produce(&local, 1..10).await;
+    local.delete_records(&TopicPartition::new(TOPIC, 0), 10).await.unwrap();
+    // In one poll: an aborted record behind the gap, and a record of another partition.
+    let mut producer = local.transactional("id").await.unwrap();
+    let mut transaction = producer.begin().await.unwrap();
+    let record = |number: &str| vec![Record::new(None, Some(bytes(number)), Timestamp(0))];
+    transaction.append(&TopicPartition::new(TOPIC, 0), record("10")).await.unwrap();
+    transaction.abort().await.unwrap();
+    local.append(&TopicPartition::new(TOPIC, 1), record("12"), Acks::All).await.unwrap();
+    let task = start(&local, &remote, config());
+    arrived(&remote, 2).await;
+    eventually(async || (task.metrics().lag.get() == 0).then_some(())).await;
+    produce(&local, 13..14).await;
+    let all = arrived(&remote, 3).await;
+    let lost: Vec<_> = all.iter().map(|record| record.find_header(LOST).map(|text| &text[..])).collect();
+    assert_eq!((numbers(&all), lost), (vec![0, 13, 12], vec![None, Some(&b"9"[..]), None]));
+    task.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_newer_instance_takes_over_and_the_older_one_says_so() {
     let (local, remote) = (local(1).await, FaultyBus::new());
     let older = start(&local, &remote, config());

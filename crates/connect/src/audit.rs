@@ -32,6 +32,8 @@ pub const AUDIT_TOPIC: &str = "millstream.audit";
 pub const REFUSED_TOPIC: &str = "millstream.refused";
 /// The group whose offset says: every intent before it has its result.
 const GROUP: &str = "millstream-audit";
+/// Stands in the id of a command that is offered again, between the id that it had first and a number.
+pub(crate) const AGAIN: char = '~';
 /// Intents between two commits of that offset: a restart reads about as many.
 const INTENTS_PER_COMMIT: u32 = 256;
 

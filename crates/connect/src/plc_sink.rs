@@ -134,8 +134,11 @@ impl PlcSink {
             starts.push((at, CommittedOffset::new(start)));
         }
         if !starts.is_empty() {
-            // Refused while the group has members: then they know where they are.
-            let _ = self.bus.commit(&group, &starts).await;
+            match self.bus.commit(&group, &starts).await {
+                // The group has members, and they know where they are.
+                Ok(()) | Err(BusError::Fenced(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         self.bus.subscribe(&group, &[topic], StartOffset::Earliest, Isolation::ReadCommitted).await
     }

@@ -106,6 +106,19 @@ async fn one_command_for_two_tags_is_two_pairs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_command_that_was_written_only_when_it_was_offered_again_was_intended() {
+    let bus = FaultyBus::new();
+    let audit = AuditLog::new(bus.clone(), TestClock::start());
+    let again = WriteRequest { id: "setpoints-0-1~3".into(), ..request(1, "a") };
+    audit.intend(&"press1".into(), &[again]).await.unwrap();
+    let next = AuditLog::new(bus.clone(), TestClock::start());
+    assert_eq!(next.recover().await, Ok(1));
+    assert!(next.was_intended(&request(1, "a")));
+    let result = &values(&*bus, AUDIT_TOPIC).await[1];
+    assert_eq!((&result["id"], &result["result"]), (&json!("setpoints-0-1~3"), &json!("unknown")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn recovery_finds_what_is_open_however_long_the_trail_and_does_it_once() {
     let bus = FaultyBus::new();
     bus.create_topic(&TopicSpec::new(AUDIT_TOPIC, 3)).await.unwrap();

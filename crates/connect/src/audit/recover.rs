@@ -1,6 +1,6 @@
 //! What an earlier life left open: intents without results.
 
-use super::{AUDIT_TOPIC, GROUP, Pair};
+use super::{AGAIN, AUDIT_TOPIC, GROUP, Pair};
 use crate::limits::RECENT_INTENTS;
 use bytes::Bytes;
 use millstream_bus::{
@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Found {
     /// Intents that were without a result.
     pub(super) settled: usize,
-    /// The last intents, with and without results.
+    /// The last intents, with and without results, under the ids that their commands had first: those come again.
     pub(super) recent: BTreeSet<Pair>,
 }
 
@@ -53,11 +53,11 @@ async fn open_intents(
     let committed = bus.committed(GROUP, std::slice::from_ref(at)).await?.into_iter().next().flatten();
     let range = bus.offsets(at).await?;
     let settled = committed.map_or(range.earliest, |committed| committed.offset);
-    let start = settled.min(range.latest - RECENT_INTENTS).clamp(range.earliest, range.latest);
+    let start = settled.min(range.stable - RECENT_INTENTS).clamp(range.earliest, range.stable);
     let position = Position::new(at.clone(), StartOffset::Offset(start));
     let mut reader = bus.reader(vec![position], Isolation::ReadCommitted).await?;
     let (mut open, mut next) = (BTreeMap::new(), start);
-    while next < range.latest {
+    while next < range.stable {
         match reader.poll(FetchLimit::default()).await {
             Ok(fetched) => {
                 for fetched in fetched {
@@ -89,7 +89,8 @@ fn note(open: &mut BTreeMap<Pair, Json>, recent: &mut BTreeSet<Pair>, value: Opt
     let pair: Pair = (id.into(), tag.into());
     match text("phase") {
         Some("intent") => {
-            recent.insert(pair.clone());
+            let first_id = id.split(AGAIN).next().unwrap_or(id);
+            recent.insert((first_id.into(), tag.into()));
             open.insert(pair, json);
         }
         Some("result") => {

@@ -1,5 +1,6 @@
 //! The newest command of each tag, when it may go, and which offsets are not settled yet.
 
+use crate::audit::AGAIN;
 use crate::limits::BUSY_PAUSE;
 use millstream_bus::TopicPartition;
 use millstream_driver::guard::{Origin, WriteRequest, WriteRule, code};
@@ -17,6 +18,8 @@ struct Slot {
     max_age: Duration,
     /// The newest command, not handed over yet.
     waiting: Option<WriteRequest>,
+    /// When it came, as a place in the order of all commands.
+    place: u64,
     /// Commands at the device.
     under_way: usize,
     not_before: Option<Instant>,
@@ -29,6 +32,8 @@ pub(super) struct Slots {
     /// How many commands of each offset are not settled.
     unsettled: BTreeMap<TopicPartition, BTreeMap<i64, usize>>,
     under_way: usize,
+    /// How many commands ever came.
+    came: u64,
 }
 
 impl Slots {
@@ -37,23 +42,26 @@ impl Slots {
             min_interval: rule.min_interval,
             max_age: rule.max_age,
             waiting: None,
+            place: 0,
             under_way: 0,
             not_before: None,
         };
         let tags = rules.iter().map(|rule| (rule.tag.name.clone(), slot(rule))).collect();
-        Self { tags, unsettled: BTreeMap::new(), under_way: 0 }
+        Self { tags, unsettled: BTreeMap::new(), under_way: 0, came: 0 }
     }
 
     /// Takes a command in; gives back what is not wanted any more: the one that it replaces.
     pub(super) fn put(&mut self, request: WriteRequest) -> Option<WriteRequest> {
         let slot = self.tags.get_mut(&request.tag)?;
         note(&mut self.unsettled, &request);
+        self.came += 1;
+        slot.place = self.came;
         let older = slot.waiting.replace(request)?;
         forget(&mut self.unsettled, &older);
         Some(older)
     }
 
-    /// The commands that may go now, and those that waited too long. A tag with a least interval waits for it, and for the
+    /// The commands that may go now, in the order they came, and those that waited too long. A tag with a least interval waits for it, and for the
     /// write before, so that the newest command of a burst comes last. While the device is away nothing waits for
     /// another: the device keeps the newest.
     pub(super) fn take_due(
@@ -69,7 +77,7 @@ impl Slots {
                 Some(request) if is_due => {
                     slot.under_way += 1;
                     self.under_way += 1;
-                    due.push(request);
+                    due.push((slot.place, request));
                 }
                 Some(request) if wall.since(request.asked_at) > slot.max_age => {
                     forget(&mut self.unsettled, &request);
@@ -78,7 +86,8 @@ impl Slots {
                 waiting => slot.waiting = waiting,
             }
         }
-        (due, too_old)
+        due.sort_unstable_by_key(|(place, _)| *place);
+        (due.into_iter().map(|(_, request)| request).collect(), too_old)
     }
 
     /// When to look again for commands that may go, as far as that is a matter of time.
@@ -147,11 +156,11 @@ fn offered_again(request: WriteRequest, report: Option<&WriteReport>) -> WriteRe
     if report.is_some_and(|report| is_refused_as(report, code::BUSY)) {
         return request;
     }
-    let (id, tries) = match request.id.rsplit_once('~') {
+    let (id, tries) = match request.id.rsplit_once(AGAIN) {
         Some((id, tries)) => (id, tries.parse().unwrap_or(1_u32)),
         None => (&*request.id, 1),
     };
-    WriteRequest { id: format!("{id}~{}", tries.saturating_add(1)).into(), ..request }
+    WriteRequest { id: format!("{id}{AGAIN}{}", tries.saturating_add(1)).into(), ..request }
 }
 
 fn origin(request: &WriteRequest) -> Option<(TopicPartition, i64)> {

@@ -36,13 +36,13 @@ fn offsets(requests: &[WriteRequest]) -> Vec<Value> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_newest_of_each_tag_waits_and_the_older_ones_come_back() {
+async fn only_the_newest_of_each_tag_waits_and_goes_in_its_turn_and_the_older_ones_come_back() {
     let mut slots = Slots::new(&[rule("a", None), rule("b", None)]);
     assert_eq!(slots.put(request("a", 1)), None);
     assert_eq!(slots.put(request("b", 2)), None);
     assert_eq!(slots.put(request("a", 3)).unwrap().value, Value::Int(1));
     let (due, too_old) = slots.take_due(Timestamp(1_000), true);
-    assert_eq!((offsets(&due), too_old.len()), (vec![Value::Int(3), Value::Int(2)], 0));
+    assert_eq!((offsets(&due), too_old.len()), (vec![Value::Int(2), Value::Int(3)], 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -47,6 +47,10 @@ pub struct Relation {
     pub timestamp: Option<Arc<str>>,
     /// How many partitions its topic gets where it has to be made.
     pub partitions: Option<i32>,
+    /// How many replicas, likewise.
+    pub replicas: Option<i32>,
+    /// How long its topic keeps rows, in milliseconds, likewise.
+    pub retention_ms: Option<i64>,
     /// Where it comes from.
     pub origin: Origin,
     /// The statement that made it; empty for scan groups.
@@ -97,6 +101,8 @@ impl Catalog {
                 window_ms: None,
                 timestamp: None,
                 partitions: None,
+                replicas: None,
+                retention_ms: None,
                 origin: Origin::ScanGroup,
                 sql: String::new(),
             },

@@ -1,6 +1,7 @@
 //! What each checked statement does.
 
 use super::running::Running;
+use super::stage::topic_spec;
 use super::topics::ensure;
 use super::{Engine, push, supervise};
 use crate::batch::Batch;
@@ -10,7 +11,7 @@ use crate::parse::ast::{Name, Show};
 use crate::plan::query_plan::{Insert, PersistentQuery};
 use crate::plan::{Action, PlannedStatement, explain_plan};
 use crate::{Listing, Relation, RelationKind, SqlError, StatementResult};
-use millstream_bus::{Acks, StartOffset, TopicPartition, TopicSpec};
+use millstream_bus::{Acks, StartOffset, TopicPartition};
 use millstream_model::{Diagnostic, nearest};
 use std::sync::Arc;
 
@@ -47,11 +48,7 @@ impl Engine {
 
     async fn declare(&self, relation: &Arc<Relation>) -> Result<StatementResult, SqlError> {
         if let Some(partitions) = relation.partitions {
-            let spec = match relation.kind {
-                RelationKind::Stream => TopicSpec::new(&*relation.topic, partitions),
-                RelationKind::Table => TopicSpec::compacted(&*relation.topic, partitions),
-            };
-            ensure(&*self.bus, &spec).await?;
+            ensure(&*self.bus, &topic_spec(relation, partitions)).await?;
         }
         self.catalog.write().insert((**relation).clone());
         Ok(StatementResult::Done(format!("{} {} created", relation.kind.word(), relation.name)))
@@ -74,7 +71,7 @@ impl Engine {
         let time = insert.time.as_ref().and_then(|_| columns.pop()).and_then(|time| time.datum(0).as_i64());
         let mut batch = row.with_columns(columns);
         batch.timestamps = vec![time.unwrap_or(now.0)].into();
-        let spec = TopicSpec::new(&*relation.topic, relation.partitions.unwrap_or(1));
+        let spec = topic_spec(relation, relation.partitions.unwrap_or(1));
         let partitions = ensure(&*self.bus, &spec).await?;
         let mut encoded = Vec::new();
         row_encoder(relation).encode(&batch, partitions, &mut encoded);

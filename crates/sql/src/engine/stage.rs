@@ -5,7 +5,7 @@
 
 use crate::operator::SinkEncoder;
 use crate::plan::query_plan::{PersistentQuery, Scan, ScanColumn, Sink, Step};
-use crate::{KeyFormat, RelationKind};
+use crate::{KeyFormat, Relation, RelationKind};
 use millstream_bus::{CleanupPolicy, TopicSpec, murmur2};
 use std::sync::Arc;
 
@@ -87,22 +87,32 @@ fn sink_encoder(sink: &Sink) -> SinkEncoder {
         sink.window_start,
         relation.kind,
     )
+    .with_timestamp(sink.timestamp)
 }
 
 /// The sink's topic: compacted for tables; that of windows also forgets, since every window is a key of its own.
 fn sink_spec(query: &PersistentQuery, source_partitions: i32) -> TopicSpec {
     let relation = &query.sink.relation;
     let partitions = relation.partitions.unwrap_or(source_partitions);
-    match (relation.kind, query.plan.window) {
-        (RelationKind::Stream, _) => TopicSpec::new(&*relation.topic, partitions),
-        (RelationKind::Table, None) => TopicSpec::compacted(&*relation.topic, partitions),
-        (RelationKind::Table, Some(window)) => {
-            let mut spec = TopicSpec::new(&*relation.topic, partitions);
-            spec.cleanup = CleanupPolicy::CompactDelete;
-            match window.retention_ms {
-                Some(retention_ms) => spec.config("retention.ms", retention_ms.to_string()),
-                None => spec,
-            }
+    let mut spec = topic_spec(relation, partitions);
+    if let Some(window) = query.plan.window {
+        spec.cleanup = CleanupPolicy::CompactDelete;
+        if let Some(retention_ms) = window.retention_ms.filter(|_| relation.retention_ms.is_none()) {
+            spec = spec.config("retention.ms", retention_ms.to_string());
         }
+    }
+    spec
+}
+
+/// A relation's topic, as it is made where there is none.
+pub(super) fn topic_spec(relation: &Relation, partitions: i32) -> TopicSpec {
+    let mut spec = match relation.kind {
+        RelationKind::Stream => TopicSpec::new(&*relation.topic, partitions),
+        RelationKind::Table => TopicSpec::compacted(&*relation.topic, partitions),
+    };
+    spec.replication_factor = relation.replicas.unwrap_or(spec.replication_factor);
+    match relation.retention_ms {
+        Some(retention_ms) => spec.config("retention.ms", retention_ms.to_string()),
+        None => spec,
     }
 }

@@ -18,6 +18,7 @@ pub(crate) struct SinkEncoder {
     value: Vec<usize>,
     json: JsonEncoder,
     window_start: Option<usize>,
+    timestamp: Option<usize>,
     kind: RelationKind,
     /// Whether rows without a key are left out, because whoever reads them groups by it.
     needs_key: bool,
@@ -56,9 +57,16 @@ impl SinkEncoder {
             value: value.iter().map(|(slot, _)| *slot).collect(),
             json: JsonEncoder::new(&names),
             window_start,
+            timestamp: None,
             kind,
             needs_key: false,
         }
+    }
+
+    /// The same, with the records' time out of a column.
+    pub(crate) const fn with_timestamp(mut self, slot: Option<usize>) -> Self {
+        self.timestamp = slot;
+        self
     }
 
     /// An encoder for rows on their way to the partitions of their groups.
@@ -117,8 +125,9 @@ impl SinkEncoder {
         let buffer = Bytes::from(buffer);
         out.extend(placed.into_iter().map(|placed| {
             let part = |range: Option<std::ops::Range<usize>>| range.map(|range| buffer.slice(range));
-            let time = Timestamp(batch.timestamps[placed.row]);
-            let record = Record::new(part(placed.key), part(placed.value), time);
+            let stated = self.timestamp.and_then(|slot| batch.columns[slot].datum(placed.row).as_i64());
+            let time = stated.filter(|time| *time >= 0).unwrap_or(batch.timestamps[placed.row]);
+            let record = Record::new(part(placed.key), part(placed.value), Timestamp(time));
             Encoded { partition: placed.partition, offset: batch.offsets[placed.row], record }
         }));
     }

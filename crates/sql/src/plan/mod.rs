@@ -9,6 +9,8 @@ mod query;
 pub(crate) mod query_plan;
 mod scope;
 mod statement;
+#[cfg(test)]
+mod tests;
 
 use crate::parse::Place;
 use crate::parse::ast::{Name, Show};

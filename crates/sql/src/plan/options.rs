@@ -12,6 +12,8 @@ pub(super) struct With {
     pub(super) topic: Option<Arc<str>>,
     pub(super) key_format: Option<KeyFormat>,
     pub(super) partitions: Option<i32>,
+    pub(super) replicas: Option<i32>,
+    pub(super) retention_ms: Option<i64>,
     pub(super) timestamp: Option<(String, std::ops::Range<usize>)>,
     pub(super) window_ms: Option<i64>,
     pub(super) query_id: Option<Arc<str>>,
@@ -98,9 +100,8 @@ impl With {
                 self.key_format = Some(key_format(option, &upper)?);
             }
             "PARTITIONS" => self.partitions = Some(whole(option, 10_000)?),
-            // The engine decides on replicas; the number is checked and left to it.
-            "REPLICAS" => drop(whole(option, 1_000)?),
-            "RETENTION_MS" => drop(whole(option, i32::MAX)?),
+            "REPLICAS" => self.replicas = Some(whole(option, 1_000)?),
+            "RETENTION_MS" => self.retention_ms = Some(retention_ms(option)?),
             "TIMESTAMP" => self.timestamp = Some((option.value.clone(), option.place.clone())),
             "WINDOW_TYPE" if upper == "TUMBLING" || upper == "HOPPING" => {}
             "WINDOW_TYPE" => {
@@ -184,6 +185,11 @@ fn whole(option: &WithOption, max: i32) -> Result<i32, Mistake> {
     number.ok_or_else(|| {
         wrong(option, &format!("a whole number from 1 to {max}"), &format!("{}=1", option.name.text))
     })
+}
+
+fn retention_ms(option: &WithOption) -> Result<i64, Mistake> {
+    let number = option.value.parse().ok().filter(|n| *n >= 1);
+    number.ok_or_else(|| wrong(option, "a whole number of milliseconds", "RETENTION_MS=86400000 for a day"))
 }
 
 fn window_size(option: &WithOption, upper: &str) -> Result<i64, Mistake> {

@@ -105,6 +105,8 @@ pub(crate) struct Sink {
     pub(crate) value: Vec<usize>,
     /// The column that holds the window's start, where the key has one.
     pub(crate) window_start: Option<usize>,
+    /// The column that becomes the records' time.
+    pub(crate) timestamp: Option<usize>,
 }
 
 /// A query.

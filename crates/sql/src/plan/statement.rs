@@ -181,6 +181,8 @@ fn plan_declare(
         window_ms: with.window_ms,
         timestamp,
         partitions: with.partitions,
+        replicas: with.replicas,
+        retention_ms: with.retention_ms,
         origin: Origin::Declared,
         sql: sql.to_owned(),
     };
@@ -335,6 +337,8 @@ fn plan_create_as(
         window_ms: plan.window_ms,
         timestamp: None,
         partitions: with.partitions,
+        replicas: with.replicas,
+        retention_ms: with.retention_ms,
         origin: Origin::Query(id.clone()),
         sql: sql.to_owned(),
     };
@@ -358,7 +362,11 @@ fn plan_create_as(
         return None;
     }
     catalog.insert(relation.clone());
-    let sink = Sink { relation: Arc::new(relation), key, value, window_start: plan.window_start };
+    let timestamp = relation
+        .timestamp
+        .as_ref()
+        .and_then(|name| plan.output.iter().position(|output| output.name == *name));
+    let sink = Sink { relation: Arc::new(relation), key, value, window_start: plan.window_start, timestamp };
     let query = PersistentQuery { id, sql: sql.to_owned(), plan: Arc::new(plan), sink: Arc::new(sink) };
     Some(Action::Start(Arc::new(query)))
 }
@@ -436,7 +444,7 @@ fn plan_insert(
     let id = with
         .query_id
         .unwrap_or_else(|| format!("INSERTQUERY_{}_{:08X}", target.text, fingerprint(sql)).into());
-    let sink = Sink { relation, key, value, window_start: None };
+    let sink = Sink { relation, key, value, window_start: None, timestamp: None };
     let query = PersistentQuery { id, sql: sql.to_owned(), plan: Arc::new(plan), sink: Arc::new(sink) };
     Some(Action::Start(Arc::new(query)))
 }

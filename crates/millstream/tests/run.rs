@@ -246,6 +246,8 @@ fn the_command_line_works_against_a_running_instance() {
     );
     assert_eq!(produced.code, Some(0), "{}", produced.stderr);
     let tail = |topic: &str| {
+        // What is counted is on its way into the topic.
+        wait_for(at, "/api/status", |status| find(status, "topics", topic)["records"].as_u64() > Some(0));
         let done =
             done(&["topic", "tail", topic, "--from-beginning", "--limit", "1", "--json", "--url", &url]);
         serde_json::from_str::<serde_json::Value>(&done.stdout).unwrap()

@@ -121,12 +121,12 @@ impl Instance {
             Err(mistakes) => {
                 plant::show(&mistakes.diagnostics, &mistakes.sources, console)?;
                 let summary = plant::summary(&mistakes);
-                tracing::error!(
-                    "the plant folder was not taken over: {summary}; what runs goes on as it was"
-                );
                 let what = format!("{summary}; the plant goes on as it was before the change");
                 let help = format!("`millstream check {}` shows them", path.display());
                 self.notices.set(SUBJECT, Condition::Bad, what, &help);
+                tracing::error!(
+                    "the plant folder was not taken over: {summary}; what runs goes on as it was"
+                );
                 return Ok(None);
             }
         };

@@ -156,20 +156,12 @@ impl Collect for Embedded {
         self.meters().collect(page);
         for topic in self.inner.topics.list() {
             let labels = [("topic", topic.name.as_str())];
-            let bytes = gauge(topic.size_bytes.unwrap_or(0));
+            #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in doubles")]
+            let bytes = topic.size_bytes.unwrap_or(0) as f64;
             page.gauge("millstream_topic_size_bytes", "Bytes of a topic on disk.", &labels, bytes);
         }
-        if let Ok(space) = self.space() {
-            let (free, total) = (gauge(space.free_bytes), gauge(space.total_bytes));
-            page.gauge("millstream_log_disk_free_bytes", "Bytes left on the disk of the log.", &[], free);
-            page.gauge("millstream_log_disk_bytes", "Bytes of the disk of the log.", &[], total);
-        }
+        self.inner.topics.log().collect(page);
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a number for people and graphs")]
-fn gauge(bytes: u64) -> f64 {
-    bytes as f64
 }
 
 impl Drop for Embedded {

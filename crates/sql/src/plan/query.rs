@@ -2,7 +2,7 @@
 
 use super::bind::{Binder, Context, GroupContext, Mistake};
 use super::query_plan::{Fields, Group, OutputColumn, QueryPlan, Step, Window};
-use super::scope::Scope;
+use super::scope::{Scope, is_reserved};
 use crate::expression::{Node, NodeKind};
 use crate::limits::DEFAULT_WINDOW_KEEP_MS;
 use crate::parse::ast::{Emit, Expr, ExprKind, Name, Query, RelationKind, SelectItem, WindowClause};
@@ -365,6 +365,14 @@ impl Planner<'_, '_> {
                     );
                 }
                 key = None;
+            }
+            if self.purpose == Purpose::Fill && is_reserved(&item.name) {
+                self.mistakes.push(
+                    Diagnostic::error("sql-reserved", format!("a column cannot be called {}", item.name))
+                        .label("every row has one of this name")
+                        .help(format!("write {} AS another name", item.expr))
+                        .at(item.expr.place.clone()),
+                );
             }
             output.push(OutputColumn { name: item.name.clone(), sql_type: item.node.sql_type, key });
         }

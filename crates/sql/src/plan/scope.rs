@@ -27,6 +27,11 @@ const WINDOW: &[(&str, SqlType, ScanColumn)] = &[
     ("WINDOWEND", SqlType::BigInt, ScanColumn::WindowEnd),
 ];
 
+/// Whether a name is taken by a column that every row, or every windowed row, has.
+pub(super) fn is_reserved(name: &str) -> bool {
+    PSEUDO.iter().chain(WINDOW).any(|(reserved, _, _)| *reserved == name)
+}
+
 impl Scope {
     /// The scope of `query` over `relation`, with a slot for every column that the query names, and for the key.
     pub(super) fn new(relation: &Arc<Relation>, query: &Query) -> Self {

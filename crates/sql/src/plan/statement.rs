@@ -4,6 +4,7 @@ use super::Action;
 use super::options::{Place, With};
 use super::query::{Mistakes, Purpose, no_relation, plan as plan_query};
 use super::query_plan::{OutputColumn, PersistentQuery, QueryPlan, Sink};
+use super::scope::is_reserved;
 use crate::function::{aggregate, keyed, names, scalar};
 use crate::parse::ast::{
     ColumnDeclaration, CreateAs, Declare, KeyWord, Name, OnExisting, Query, StatementKind, WithOption,
@@ -223,6 +224,14 @@ fn check_columns(declare: &Declare, mistakes: &mut Mistakes) {
                 format!("there are two columns `{}`", column.name.text),
                 "the second one",
                 "leave one out",
+                &column.name.place,
+            );
+        }
+        if is_reserved(&column.name.text) {
+            error(
+                format!("a column cannot be called {}", column.name.text),
+                "every row has one of this name",
+                "give it another name",
                 &column.name.place,
             );
         }

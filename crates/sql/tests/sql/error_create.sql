@@ -1,3 +1,5 @@
+-- error: rowtime: a column cannot be called ROWTIME [every row has one of this name] give it another name
+-- error: ROWTIME: a column cannot be called ROWTIME [every row has one of this name] write ROWTIME AS another name
 -- error: nokey: table `NOKEY` has no key [a table needs a PRIMARY KEY]
 -- error: id: the key of a stream is written KEY [expected KEY] ID VARCHAR KEY
 -- error: KAFKA_TOPC: there is no option `KAFKA_TOPC` here
@@ -30,3 +32,5 @@ CREATE STREAM twice AS SELECT asset, asset AS again FROM press_telemetry;
 CREATE STREAM same AS SELECT asset, temperature AS t, pressure AS t FROM press_telemetry;
 CREATE STREAM round WITH (KAFKA_TOPIC='press.telemetry') AS SELECT asset, state FROM press_telemetry;
 CREATE TABLE groups AS SELECT asset, state, COUNT(*) AS n FROM press_telemetry GROUP BY asset, state;
+CREATE STREAM reserved (id VARCHAR KEY, rowtime BIGINT) WITH (KAFKA_TOPIC='t');
+CREATE STREAM times AS SELECT asset, ROWTIME FROM press_telemetry;

@@ -42,8 +42,11 @@ impl Topics {
         if let Some(replica) = replicas.get(at) {
             return Ok(Arc::clone(replica));
         }
+        let topic = self.log.topic(&at.topic);
         let partition = self.log.partition(&at.topic, at.partition).map_err(bus_error)?;
-        let topic = self.log.topic(&at.topic).ok_or_else(|| BusError::UnknownTopic(at.topic.to_string()))?;
+        // The same topic before and after, or it was deleted and made again in between.
+        let topic = topic.filter(|topic| self.log.topic(&at.topic).is_some_and(|now| now.id == topic.id));
+        let topic = topic.ok_or_else(|| BusError::UnknownTopic(at.topic.to_string()))?;
         let replica = Arc::new(Replica::new(at.clone(), topic.id, partition, self.meters.topic(&at.topic)));
         replicas.insert(at.clone(), Arc::clone(&replica));
         Ok(replica)

@@ -151,7 +151,8 @@ async fn produce(arguments: &Produce, console: Console) -> Result<(), Failure> {
         count += append(&topics, &arguments.topic, batch, console).await?;
     }
     if !console.json {
-        console.note(format_args!("{count} records are in `{}`", arguments.topic));
+        let word = if count == 1 { "record is" } else { "records are" };
+        console.note(format_args!("{count} {word} in `{}`", arguments.topic));
     }
     Ok(())
 }

@@ -72,10 +72,13 @@ impl Queries {
                 Err(error) => return Err(SqlError::Bus { context: format!("creating `{topic}`"), error }),
             }
         }
+        let running: Vec<_> = self.sql.queries().into_iter().map(|query| query.id).collect();
         let sources: Vec<_> = plant.queries.iter().map(|query| &*query.text).collect();
         for result in self.sql.reload(plant.catalog(), &sources).await? {
-            if let StatementResult::Started { message, .. } = result {
-                tracing::info!("{message}");
+            match result {
+                StatementResult::Started { id, .. } if running.iter().any(|known| *known == *id) => {}
+                StatementResult::Started { message, .. } => tracing::info!("{message}"),
+                _ => {}
             }
         }
         Ok(())

@@ -139,7 +139,7 @@ impl Instance {
     async fn apply(&mut self, new: Plant, difference: &Difference) {
         if difference.is_empty() {
             tracing::info!("the plant folder has changed, the plant has not");
-            self.plant = new;
+            self.plant.sources = new.sources;
             return;
         }
         for (name, change) in &difference.devices {
@@ -168,6 +168,11 @@ impl Instance {
             queries = difference.queries.len(),
             "the change of the plant folder is taken over"
         );
+        // What only a restart changes stays as it runs, so that every later change is held against it.
+        let mut new = new;
+        std::mem::swap(&mut new.log, &mut self.plant.log);
+        std::mem::swap(&mut new.kafka, &mut self.plant.kafka);
+        std::mem::swap(&mut new.http, &mut self.plant.http);
         self.plant = new;
     }
 }

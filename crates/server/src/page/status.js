@@ -84,7 +84,8 @@ function show(report) {
     name(query.name, query.statement), state(query), number(rate(query.rows_per_second)), number(whole(query.rows_in_total)),
     number(whole(query.rows_out_total)), number(whole(query.bad_rows_total)), number(whole(query.lag_records)),
   ], "no queries");
-  rows("#topics", report.topics, (topic) => [
+  // Those of the engine itself, such as changelogs, are the API's and the command line's to show.
+  rows("#topics", report.topics.filter((topic) => !topic.name.startsWith("_")), (topic) => [
     name(topic.name), number(topic.partitions.length), number(whole(topic.records)), number(rate(topic.records_per_second)),
     number(bytes(topic.size_bytes)),
   ], "no topics");

@@ -147,3 +147,19 @@ fn open_kafka(servers: &str, options: &BTreeMap<String, String>) -> Result<Arc<K
     settings.check()?;
     Ok(KafkaBus::open(settings)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_forwarded_under_one_name_as_long_as_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        let first = forward_id(&a).unwrap();
+        assert_eq!(forward_id(&a).unwrap(), first);
+        assert_ne!(forward_id(&b).unwrap(), first);
+        std::fs::remove_dir_all(&a).unwrap();
+        assert_ne!(forward_id(&a).unwrap(), first, "a new folder has new offsets");
+    }
+}

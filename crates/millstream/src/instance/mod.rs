@@ -162,6 +162,7 @@ impl Instance {
     fn start_parts(&self, plant: &Plant) {
         if plant.kafka.is_some() {
             let what = "this version does not serve the Kafka protocol yet; nothing listens there";
+            tracing::warn!("[kafka] in the plant folder: {what}");
             self.notices.set(
                 "[kafka] in the plant folder",
                 Condition::Warning,

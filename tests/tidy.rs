@@ -30,11 +30,22 @@ const LAYERS: &[(&str, u32)] = &[
 const PARTS: &[&str] = &["millstream-broker", "millstream-kafka", "millstream-modbus"];
 
 /// Files that hold a state machine, a grammar or a codec: no I/O, no clock, no async. A name matches a file or a folder.
-const PURE: &[&str] =
-    &["address", "codec", "plan", "session", "simulator", "guard", "operator", "expression", "batch", "index"];
+const PURE: &[&str] = &[
+    "address",
+    "codec",
+    "plan",
+    "session",
+    "simulator",
+    "guard",
+    "operator",
+    "expression",
+    "batch",
+    "index",
+];
 
 /// What a pure file may not mention.
-const IMPURE: &[&str] = &["std::net", "std::fs", "tokio::net", "tokio::fs", "tokio::spawn", "::now()", "async fn", ".await"];
+const IMPURE: &[&str] =
+    &["std::net", "std::fs", "tokio::net", "tokio::fs", "tokio::spawn", "::now()", "async fn", ".await"];
 
 /// The files of the driver room that share a name with a pure file but hold traits for async code.
 const NOT_PURE: &[&str] = &["crates/driver/src/session.rs"];
@@ -53,7 +64,8 @@ fn root() -> PathBuf {
 }
 
 fn tracked(extension: &str) -> Vec<(String, String)> {
-    let listed = Command::new("git").args(["ls-files"]).current_dir(root()).output().expect("git lists the files");
+    let listed =
+        Command::new("git").args(["ls-files"]).current_dir(root()).output().expect("git lists the files");
     assert!(listed.status.success(), "git ls-files failed");
     String::from_utf8(listed.stdout)
         .expect("paths are UTF-8")
@@ -69,7 +81,10 @@ fn without_tests(text: &str) -> &str {
 }
 
 fn is_test_file(path: &str) -> bool {
-    path.contains("/tests/") || path.starts_with("tests/") || path.ends_with("/tests.rs") || path.contains("/examples/")
+    path.contains("/tests/")
+        || path.starts_with("tests/")
+        || path.ends_with("/tests.rs")
+        || path.contains("/examples/")
 }
 
 #[track_caller]
@@ -113,8 +128,11 @@ fn dependencies_point_down() {
 
 #[test]
 fn every_source_file_opens_with_its_purpose() {
-    let wrong: Vec<String> =
-        tracked(".rs").into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(path, _)| path).collect();
+    let wrong: Vec<String> = tracked(".rs")
+        .into_iter()
+        .filter(|(_, text)| !text.starts_with("//!"))
+        .map(|(path, _)| path)
+        .collect();
     none("Every .rs file starts with `//!`: what it holds", &wrong);
 }
 
@@ -128,7 +146,10 @@ fn every_crate_has_a_door() {
         })
         .map(|(path, _)| path)
         .collect();
-    none("lib.rs says what the crate is, what it is not, the three types to know, where data enters and leaves", &wrong);
+    none(
+        "lib.rs says what the crate is, what it is not, the three types to know, where data enters and leaves",
+        &wrong,
+    );
 }
 
 #[test]
@@ -136,7 +157,8 @@ fn pure_files_do_no_io_and_read_no_clock() {
     let mut wrong = Vec::new();
     for (path, text) in tracked(".rs") {
         let stems: Vec<&str> = path.split(['/', '.']).collect();
-        if is_test_file(&path) || NOT_PURE.contains(&&*path) || !PURE.iter().any(|pure| stems.contains(pure)) {
+        if is_test_file(&path) || NOT_PURE.contains(&&*path) || !PURE.iter().any(|pure| stems.contains(pure))
+        {
             continue;
         }
         for (number, line) in without_tests(&text).lines().enumerate() {
@@ -188,7 +210,13 @@ fn names_say_something() {
 
 #[test]
 fn nothing_is_left_undone() {
-    let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("to", "do!("), concat!("unimplemented", "!("), concat!("#[ig", "nore")];
+    let marks = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("to", "do!("),
+        concat!("unimplemented", "!("),
+        concat!("#[ig", "nore"),
+    ];
     let mut wrong = Vec::new();
     for (path, text) in tracked(".rs") {
         for (number, line) in text.lines().enumerate() {

@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: peers that run beside us, and the oracles that judge a fault test.
 //!
-//! What it is: [`oracle`] (one checker for every fault of every part), [`peer`] (processes and ports that a test owns).
+//! What it is: [`oracle`] (one checker for every fault of every part), [`peer`] (processes and ports that a test owns),
+//! [`rogue`] (a Modbus machine that goes wrong by rule), [`rooms`] (the real rooms wired up inside the test),
+//! [`simulated`] (a Modbus machine for processes), [`running`] (`millstream run` on a folder, and its topics).
 //! What it is not: it is not shipped, and it mocks nothing.
 //!
 //! Three types to know: [`oracle::Ledger`] (what was acknowledged), [`oracle::Verdict`] (what was found wrong),
@@ -10,3 +12,7 @@
 
 pub mod oracle;
 pub mod peer;
+pub mod rogue;
+pub mod rooms;
+pub mod running;
+pub mod simulated;

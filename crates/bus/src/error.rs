@@ -61,6 +61,15 @@ pub enum BusError {
 }
 
 impl BusError {
+    /// Where a reader goes on after records that are gone or damaged: the partition and the offset to seek. `None` for other errors.
+    pub fn next_readable(&self) -> Option<(&TopicPartition, i64)> {
+        match self {
+            Self::OffsetOutOfRange { at, earliest, .. } => Some((at, *earliest)),
+            Self::Corrupt { at, last, .. } => Some((at, last.saturating_add(1))),
+            _ => None,
+        }
+    }
+
     /// Whether trying the same again later can work.
     pub fn is_retriable(&self) -> bool {
         matches!(self, Self::DiskFull(_) | Self::Unavailable { .. } | Self::Unknown(_))

@@ -156,24 +156,25 @@ impl AuditLog {
             appended => appended?,
         };
         self.metrics.records.add(count as u64);
-        self.commit_settled(at, first, count).await;
+        self.commit_settled(at, first, count);
         Ok(())
     }
 
     /// Now and then, when every intent but the `count` from `first` has its result in the log, says so, so that a restart
-    /// need not look at the others.
-    async fn commit_settled(&self, at: TopicPartition, first: i64, count: usize) {
-        let is_due = {
-            let mut open = self.open.lock();
-            open.since_commit += 1;
-            open.since_commit >= INTENTS_PER_COMMIT && open.pairs.len() == count
-        };
-        if is_due && self.results.is_empty() {
-            let committed = self.bus.commit(GROUP, &[(at, CommittedOffset::new(first))]).await;
-            if committed.is_ok() {
-                self.open.lock().since_commit = 0;
-            }
+    /// need not look at the others. No write waits for that.
+    fn commit_settled(&self, at: TopicPartition, first: i64, count: usize) {
+        let mut open = self.open.lock();
+        open.since_commit += 1;
+        if open.since_commit < INTENTS_PER_COMMIT || open.pairs.len() != count || !self.results.is_empty() {
+            return;
         }
+        open.since_commit = 0;
+        let bus = self.bus.clone();
+        tokio::spawn(async move {
+            if let Err(error) = bus.commit(GROUP, &[(at, CommittedOffset::new(first))]).await {
+                tracing::debug!("a restart will read more of the audit trail: {error}");
+            }
+        });
     }
 
     /// What becomes records of one report: results for the trail, refusals for the other topic.

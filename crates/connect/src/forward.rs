@@ -241,11 +241,7 @@ impl Life<'_> {
 
     /// Goes on after what is gone; the next record tells how much that was.
     async fn skip(&mut self, error: BusError) -> Result<(), TaskError> {
-        let (at, offset) = match &error {
-            BusError::OffsetOutOfRange { at, earliest, .. } => (at, *earliest),
-            BusError::Corrupt { at, last, .. } => (at, *last + 1),
-            _ => return Err(error.into()),
-        };
+        let Some((at, offset)) = error.next_readable() else { return Err(error.into()) };
         tracing::error!(forwarder = %self.forwarder.config.id, "{error}; going on at {offset}");
         if let Some(progress) = self.partitions.get_mut(at) {
             // A position beyond the end means that the local log was made anew: nothing of it is lost.

@@ -376,11 +376,7 @@ impl Life<'_> {
 
     /// Goes on after what cannot be read; says so.
     async fn skip(&mut self, error: BusError) -> Result<(), TaskError> {
-        let (at, offset) = match &error {
-            BusError::OffsetOutOfRange { at, earliest, .. } => (at, *earliest),
-            BusError::Corrupt { at, last, .. } => (at, *last + 1),
-            _ => return Err(error.into()),
-        };
+        let Some((at, offset)) = error.next_readable() else { return Err(error.into()) };
         tracing::error!(device = %self.sink.device.device, "{error}; going on at {offset}");
         self.context.metrics().lost.increment();
         self.read_to.insert(at.clone(), offset);

@@ -67,16 +67,12 @@ async fn open_intents(
                     }
                 }
             }
-            // Retention or damage took some: whatever was open there cannot be told any more.
-            Err(BusError::OffsetOutOfRange { earliest, .. }) => {
-                reader.seek(at, earliest).await?;
-                next = earliest;
+            Err(error) => {
+                // Retention or damage took some: whatever was open there cannot be told any more.
+                let Some((_, readable)) = error.next_readable() else { return Err(error) };
+                reader.seek(at, readable).await?;
+                next = readable;
             }
-            Err(BusError::Corrupt { last, .. }) => {
-                reader.seek(at, last + 1).await?;
-                next = last + 1;
-            }
-            Err(error) => return Err(error),
         }
     }
     Ok(open)

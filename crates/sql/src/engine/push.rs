@@ -5,9 +5,7 @@ use crate::limits::{BATCH_ROWS_MAX, PUSH_QUEUE_ROWS};
 use crate::operator::Chain;
 use crate::plan::query_plan::{QueryPlan, Step};
 use crate::{Datum, PushQuery, PushRow, SqlError};
-use millstream_bus::{
-    Bus, BusError, FetchLimit, Isolation, Position, Reader, StartOffset, TopicPartition, TopicSpec,
-};
+use millstream_bus::{Bus, FetchLimit, Isolation, Position, Reader, StartOffset, TopicPartition, TopicSpec};
 use millstream_model::Clock;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -66,16 +64,16 @@ impl Push {
         while self.left != Some(0) {
             let fetched = match reader.poll(limit).await {
                 Ok(fetched) => fetched,
-                Err(BusError::OffsetOutOfRange { at, earliest, .. }) => {
-                    reader.seek(&at, earliest).await.map_err(SqlError::bus(format!("reading `{at}`")))?;
-                    continue;
-                }
                 Err(error) if error.is_retriable() => {
                     tokio::time::sleep(std::time::Duration::from_millis(crate::limits::RESTART_WAIT_MS_MIN))
                         .await;
                     continue;
                 }
                 Err(error) => {
+                    if let Some((at, offset)) = error.next_readable() {
+                        reader.seek(at, offset).await.map_err(SqlError::bus(format!("reading `{at}`")))?;
+                        continue;
+                    }
                     return Err(SqlError::bus(format!("reading `{}`", self.plan.scan.topic))(error));
                 }
             };

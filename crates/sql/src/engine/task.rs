@@ -154,9 +154,10 @@ impl Attempt<'_> {
                 return Ok((records, next));
             }
             // Retention was faster, or the topic was made anew: what is gone is gone, and said.
-            Err(BusError::OffsetOutOfRange { earliest, .. }) => earliest,
-            Err(BusError::Corrupt { last, .. }) => last + 1,
-            Err(error) => return Err(SqlError::bus(format!("reading `{at}`"))(error)),
+            Err(error) => match error.next_readable() {
+                Some((_, offset)) => offset,
+                None => return Err(SqlError::bus(format!("reading `{at}`"))(error)),
+            },
         };
         tracing::warn!(query = %self.task.query_id, %at, from = self.position, to = skip_to, "records are not there any more");
         self.task.metrics.errors.increment();

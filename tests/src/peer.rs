@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -13,10 +13,13 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests live in the workspace").to_owned()
 }
 
-/// The binary under test, built once per test run with the profile of the tests.
+/// The binary under test: `MILLSTREAM_BINARY`, or built once per test run with the profile of the tests.
 pub fn millstream() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(binary) = std::env::var_os("MILLSTREAM_BINARY") {
+            return binary.into();
+        }
         let status = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--locked", "-p", "millstream"])
             .current_dir(root())
@@ -47,6 +50,73 @@ pub fn kafka() -> String {
         .expect("tests/kafka.sh runs");
     assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
     String::from_utf8_lossy(&started.stdout).trim().to_owned()
+}
+
+/// An Apache Kafka of one test alone, so that it can be stopped and killed. Ended when it is dropped.
+#[derive(Debug)]
+pub struct Kafka {
+    run: tempfile::TempDir,
+    port: u16,
+}
+
+impl Kafka {
+    /// A new and empty one that answers.
+    pub fn start() -> Self {
+        let run = tempfile::tempdir().expect("a temporary folder");
+        let kafka = Self { run, port: free_port_pair() };
+        kafka.start_again();
+        kafka
+    }
+
+    /// Its bootstrap address.
+    pub fn servers(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Starts it on its data after [`Kafka::kill9`].
+    pub fn start_again(&self) {
+        let started = self.script("start");
+        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+    }
+
+    /// `kill -9`; its data stays.
+    pub fn kill9(&self) {
+        assert!(self.script("kill9").status.success());
+    }
+
+    /// Sends a signal by name, such as `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        let pid = String::from_utf8_lossy(&self.script("pid").stdout).trim().to_owned();
+        let sent = Command::new("kill").args([format!("-{name}"), pid]).status();
+        assert!(sent.expect("kill runs").success(), "no Kafka to send {name} to");
+    }
+
+    fn script(&self, verb: &str) -> Output {
+        Command::new(root().join("tests/kafka.sh"))
+            .arg(verb)
+            .env("KAFKA_PORT", self.port.to_string())
+            .env("KAFKA_RUN", self.run.path())
+            .env("KAFKA_HEAP", "256M")
+            .stdin(Stdio::null())
+            .output()
+            .expect("tests/kafka.sh runs")
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        self.script("kill9");
+    }
+}
+
+/// A free port whose next one is free, too: Kafka's listener and its controller's.
+fn free_port_pair() -> u16 {
+    loop {
+        let port = free_port();
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A loopback port that was free a moment ago, below the range that the system gives to clients.

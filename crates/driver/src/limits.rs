@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-/// Connections to one device where nothing else is said: many PLCs have few.
-pub const CONNECTIONS: usize = 1;
 /// Requests in flight to one device where only its connection string (1 unless it says more) or negotiation sets a limit.
 pub const IN_FLIGHT: usize = 64;
 /// First pause after a lost connection.
@@ -20,6 +18,8 @@ pub const FUTURE_TOLERANCE: Duration = Duration::from_secs(5);
 pub const PERMIT_LIFETIME: Duration = Duration::from_secs(5);
 /// Ids of commands that one device's guard remembers, to know a repeated one.
 pub const SEEN_IDS: usize = 4096;
+/// Devices that were removed whose guards are remembered, in case they come back.
+pub const REMOVED_GUARDS: usize = 1024;
 /// Failed writes in a row after which a tag takes no more until it is re-armed.
 pub const LATCH_FAILURES: u32 = 3;
 /// How long a lost write waits for the device to return, so that reading back can settle it.

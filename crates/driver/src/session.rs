@@ -127,7 +127,7 @@ pub trait Session: Send {
     /// late answers are dropped.
     async fn read(&mut self, group: GroupIndex, row: &mut Row) -> Result<(), SessionError>;
 
-    /// Writes what the guard has allowed, in order, and pushes one outcome per write. Immediately before a write is sent its
+    /// Writes what the guard has allowed, in order, and pushes one outcome per write (told apart by tag). Immediately before a write is sent its
     /// time is checked again ([`AllowedWrite::is_good`](crate::guard::AllowedWrite::is_good)); one that is no longer good is
     /// [`WriteResult::Expired`]. A refusal by the device is an outcome; `Err` means the session is over, and every write
     /// without an outcome is unknown.
@@ -162,6 +162,8 @@ pub enum WriteResult {
     Unknown(String),
     /// Its time had passed before it was sent; nothing was written.
     Expired,
+    /// It was not sent, for a reason that is not its own, such as a lost answer to the write before it. It may be asked for again.
+    NotSent(String),
 }
 
 /// A session could not be opened, or is over.

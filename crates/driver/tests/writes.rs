@@ -21,7 +21,7 @@ struct Bench {
     clock: Arc<TestClock>,
     fake: Fake,
     device: DeviceHandle,
-    _scheduler: Scheduler,
+    scheduler: Scheduler,
 }
 
 impl Bench {
@@ -34,7 +34,7 @@ impl Bench {
         let scheduler =
             Scheduler::start_seeded(configs, observer.clone(), observer.clone(), clock.clone(), 7);
         let device = scheduler.device("d").unwrap();
-        Self { observer, clock, fake, device, _scheduler: scheduler }
+        Self { observer, clock, fake, device, scheduler }
     }
 
     async fn online(rules: Vec<WriteRule>) -> Self {
@@ -346,15 +346,59 @@ async fn the_command_line_takes_the_same_way() {
     let ask = |id: &str, tag: &str, value: f64| request(id, tag, value, clock.now());
     let rules = vec![WriteRule { max: Some(10.0), ..rule("a") }, rule("b")];
     let requests = vec![ask("1", "a", 11.0), ask("2", "c", 1.0), ask("3", "b", 4.0)];
-    let device = "fake://h".into();
-    let reports = write_once(session.as_mut(), &device, rules.clone(), requests, &observer, &*clock).await;
+    let (device, limit) = ("fake://h".into(), Duration::from_secs(5));
+    let reports =
+        write_once(session.as_mut(), &device, rules.clone(), requests, &observer, &*clock, limit).await;
     assert_eq!(code(&reports[0]), "out-of-range");
     assert_eq!(code(&reports[1]), "not-allowed");
     assert_eq!(reports[2].verdict, VERIFIED);
     assert_eq!(observer.intents.lock().len(), 1);
     assert_eq!(*observer.reports.lock(), reports);
     fake.script.lock().writes.push_back(Write::Die);
+    let again = vec![ask("4", "b", 5.0)];
     let reports =
-        write_once(session.as_mut(), &device, rules, vec![ask("4", "b", 5.0)], &observer, &*clock).await;
+        write_once(session.as_mut(), &device, rules.clone(), again, &observer, &*clock, limit).await;
     assert!(matches!(&reports[0].verdict, Verdict::Unknown { message } if message.contains("cut before")));
+    fake.script.lock().writes.push_back(Write::NotSent);
+    let again = vec![ask("5", "b", 5.0)];
+    let reports = write_once(session.as_mut(), &device, rules, again, &observer, &*clock, limit).await;
+    assert_eq!(code(&reports[0]), "offline", "whoever asks once is told that nothing was sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_sent_waits_again_and_is_no_failure() {
+    let rule = WriteRule { min_interval: Some(Duration::from_mins(1)), ..rule("a") };
+    let bench = Bench::online(vec![rule]).await;
+    // More often than would latch the tag off, were it a failure; and the interval must not start.
+    let not_sent = limits::LATCH_FAILURES as usize + 2;
+    bench.fake.script.lock().writes.extend(std::iter::repeat_n(Write::NotSent, not_sent));
+    assert_eq!(bench.write("1", "a", 5.0).await.verdict, VERIFIED);
+    assert_eq!(bench.written(), ["write a=5"]);
+    assert_eq!(bench.observer.reports.lock().len(), 1, "one command, one end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_the_device_forgets_no_command_no_interval_and_no_latch() {
+    let slow = WriteRule { min_interval: Some(Duration::from_mins(1)), ..rule("b") };
+    let rules = vec![rule("a"), slow];
+    let bench = Bench::online(rules.clone()).await;
+    let failures = limits::LATCH_FAILURES as usize;
+    bench.fake.script.lock().writes.extend(std::iter::repeat_n(Write::Refuse, failures));
+    for id in 0..failures {
+        bench.write(&format!("refused {id}"), "a", 5.0).await;
+    }
+    assert_eq!(bench.write("b1", "b", 3.0).await.verdict, VERIFIED);
+    let ask = |id: &str, tag: &str, value: f64| vec![bench.ask(id, tag, value)];
+
+    let faster = config("d", &bench.fake, vec![group(100, &["a"])], rules.clone());
+    let device = bench.scheduler.replace(faster).await.unwrap();
+    assert_eq!(code(&device.write(ask("b1", "b", 3.0)).await[0]), "duplicate");
+    assert_eq!(code(&device.write(ask("b2", "b", 3.0)).await[0]), "too-soon");
+    assert_eq!(code(&device.write(ask("a1", "a", 5.0)).await[0]), "latched");
+
+    let relaxed = vec![WriteRule { max: Some(100.0), ..rule("a") }, rules[1].clone()];
+    let mended = config("d", &bench.fake, vec![group(100, &["a"])], relaxed);
+    let device = bench.scheduler.replace(mended).await.unwrap();
+    assert_eq!(device.write(ask("a2", "a", 5.0)).await[0].verdict, VERIFIED, "its rule is another");
+    assert_eq!(code(&device.write(ask("b3", "b", 3.0)).await[0]), "too-soon", "its rule is the same");
 }

@@ -348,6 +348,21 @@ fn read_and_write_a_simulated_device() {
     holding-register:10:REAL   42.5  Good
     ");
 
+    // Every outcome stands by its own tag, whatever order the device takes them in.
+    let both = [
+        "write",
+        &at,
+        "holding-register:10:REAL=30",
+        "holding-register:10:STRING(2)=too long",
+        "--yes",
+        "--json",
+    ];
+    let both = done(&both);
+    let results: Vec<serde_json::Value> =
+        both.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&results[0]["value"], &results[0]["result"]), (&30.into(), &"written".into()));
+    assert_eq!((&results[1]["value"], &results[1]["result"]), (&"too long".into(), &"refused".into()));
+
     // Again and again until it is told to stop.
     let mut watching = Running::start(&["read", &at, "holding-register:5:UINT", "--watch=50ms", "--json"]);
     for _ in 0..3 {

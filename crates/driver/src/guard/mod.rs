@@ -9,8 +9,9 @@
 //! has a stable code ([`code`]) and words.
 //!
 //! After [`limits::LATCH_FAILURES`] failed writes in a row a tag is *latched*: it takes no writes until somebody has looked and
-//! re-armed it ([`Guard::rearm`]), or the device is started anew with changed rules. Failed means that the device refused it,
-//! that another value was read back, or that nobody knows.
+//! re-armed it ([`Guard::rearm`]), its rule is changed, or the process starts anew. Failed means that the device refused it,
+//! that another value was read back, or that nobody knows. What a guard remembers outlives a change of the device's
+//! configuration ([`Guard::inherit`]).
 //!
 //! Pure: wall and monotonic time are arguments, nothing is awaited, nothing is read from a device here.
 
@@ -78,7 +79,7 @@ impl Permit {
     }
 }
 
-/// A command that came through the first gate. It can be checked once.
+/// A command that came through the first gate, and is to be checked before each time it is sent.
 #[derive(Debug)]
 pub struct Candidate {
     request: WriteRequest,
@@ -120,8 +121,8 @@ impl Refusal {
 pub struct Checked {
     /// Leave to write what is allowed; may be empty.
     pub permit: Permit,
-    /// The commands of the permit's writes, in the same order.
-    pub allowed: Vec<WriteRequest>,
+    /// The commands of the permit's writes, in the same order. One that was not sent after all takes the second gate again.
+    pub allowed: Vec<Candidate>,
     /// The others.
     pub refused: Vec<Refusal>,
 }
@@ -138,13 +139,13 @@ pub enum Settlement {
 }
 
 /// The guard of one device. See the module.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Guard {
     tags: BTreeMap<Arc<str>, GuardedTag>,
     seen: Seen,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct GuardedTag {
     rule: WriteRule,
     last: Option<Instant>,
@@ -159,6 +160,21 @@ impl Guard {
             (rule.tag.name.clone(), GuardedTag { rule, last: None, before_last: None, failures: 0 })
         });
         Self { tags: tags.collect(), seen: Seen::new(limits::SEEN_IDS) }
+    }
+
+    /// Takes over what an earlier guard of the same machine remembers: the commands it saw, when each address was written
+    /// last, and the latches of tags whose rule has not changed.
+    pub fn inherit(&mut self, earlier: Self) {
+        self.seen = earlier.seen;
+        for (name, before) in earlier.tags {
+            let Some(tag) = self.tags.get_mut(&name).filter(|tag| tag.rule.tag == before.rule.tag) else {
+                continue;
+            };
+            (tag.last, tag.before_last) = (before.last, before.before_last);
+            if tag.rule == before.rule {
+                tag.failures = before.failures;
+            }
+        }
     }
 
     /// The rule of a tag.
@@ -226,7 +242,7 @@ impl Guard {
                         tag.before_last = tag.last.replace(now.monotonic);
                     }
                     checked.permit.writes.push(write);
-                    checked.allowed.push(candidate.request);
+                    checked.allowed.push(candidate);
                 }
                 Err(Reason { code, message }) => {
                     checked.refused.push(Refusal { request: candidate.request, code, message });
@@ -288,7 +304,7 @@ impl Guard {
         };
         if tag.failures >= limits::LATCH_FAILURES {
             let message = format!(
-                "`{}` takes no writes after {} failures in a row, until it is re-armed",
+                "`{}` takes no writes after {} failures in a row; mend the cause, then change its rule or start anew",
                 request.tag, tag.failures
             );
             return Err(Reason::new(code::LATCHED, message));

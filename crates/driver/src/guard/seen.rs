@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The last `limit` pairs of command id and tag.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Seen {
     limit: usize,
     known: FxHashSet<Key>,

@@ -468,7 +468,8 @@ proptest! {
         let checked = guard.check(now, candidates, |_| None);
         for tag in ["t0", "t1", "t2"] {
             let newest = requests.iter().rev().find(|request| &*request.tag == tag);
-            let written: Vec<_> = checked.allowed.iter().filter(|request| &*request.tag == tag).collect();
+            let allowed = checked.allowed.iter().map(Candidate::request);
+            let written: Vec<_> = allowed.filter(|request| &*request.tag == tag).collect();
             prop_assert_eq!(written.len(), usize::from(newest.is_some()));
             prop_assert_eq!(written.first().copied(), newest);
         }

@@ -2,7 +2,8 @@
 
 use super::device::DeviceTask;
 use super::{AuditTrail, DeviceConfig, DeviceHandle, ScanObserver};
-use crate::{Random, limits};
+use crate::guard::Guard;
+use crate::{Random, Target, limits};
 use millstream_model::Clock;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ pub struct Scheduler {
     clock: Arc<dyn Clock>,
     seed: u64,
     devices: Mutex<BTreeMap<Arc<str>, Running>>,
+    /// What the guards of removed devices remember, should they come back.
+    removed: Mutex<BTreeMap<Arc<str>, (Target, Guard)>>,
 }
 
 /// There is a device of that name already.
@@ -31,6 +34,7 @@ pub struct Scheduler {
 pub struct NameTaken(pub Arc<str>);
 
 struct Running {
+    target: Target,
     handle: DeviceHandle,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -62,7 +66,8 @@ impl Scheduler {
         clock: Arc<dyn Clock>,
         seed: u64,
     ) -> Self {
-        let scheduler = Self { observer, audit, clock, seed, devices: Mutex::default() };
+        let scheduler =
+            Self { observer, audit, clock, seed, devices: Mutex::default(), removed: Mutex::default() };
         // A thousand devices that connect in the same millisecond would be a storm of our own making.
         let count = u32::try_from(configs.len()).unwrap_or(u32::MAX).max(1);
         let spread = Duration::from_millis(u64::from(count - 1)).min(limits::START_SPREAD_MAX) / count;
@@ -90,12 +95,19 @@ impl Scheduler {
         self.add_after(config, Duration::ZERO)
     }
 
-    /// Stops a device and waits until its connection is closed. `false` where there is none of that name.
+    /// Stops a device and waits until its connection is closed. `false` where there is none of that name. What its guard
+    /// remembers (intervals, latches, commands) counts again when a device of that name and connection is added.
     pub async fn remove(&self, name: &str) -> bool {
         let running = self.devices.lock().remove(name);
         let Some(running) = running else { return false };
         running.stop.send_replace(true);
         finish(running.task, Instant::now() + limits::STOP_TIMEOUT).await;
+        let guard = running.handle.writes.guard.lock().clone();
+        let mut removed = self.removed.lock();
+        if removed.len() >= limits::REMOVED_GUARDS {
+            removed.pop_first();
+        }
+        removed.insert(name.into(), (running.target, guard));
         true
     }
 
@@ -126,6 +138,7 @@ impl Scheduler {
         let name = config.name.clone();
         let (stop, stopped) = watch::channel(false);
         let random = Random::named(self.seed, &name);
+        let target = config.target.clone();
         let (task, handle) = DeviceTask::new(
             config,
             self.observer.clone(),
@@ -134,8 +147,11 @@ impl Scheduler {
             random,
             stopped,
         );
+        if let Some((_, guard)) = self.removed.lock().remove(&name).filter(|(before, _)| *before == target) {
+            handle.writes.guard.lock().inherit(guard);
+        }
         let task = tokio::spawn(task.run(delay));
-        devices.insert(name, Running { handle: handle.clone(), stop, task });
+        devices.insert(name, Running { target, handle: handle.clone(), stop, task });
         Ok(handle)
     }
 }

@@ -5,7 +5,7 @@
 use super::{AuditTrail, Verdict, WriteReport};
 use crate::guard::{Candidate, Checked, Guard, Now, Refusal, Settlement, WriteRequest, WriteRule, code};
 use crate::{GroupIndex, Instant, Session, SessionError, TagSpec, WriteOutcome, WriteResult, limits};
-use millstream_model::{Cell, Clock, Row, Status, Timestamp, Value};
+use millstream_model::{Cell, Clock, Row, Status, Timestamp, Value, format_duration};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(super) struct Batch {
     pub(super) reports: Vec<WriteReport>,
     /// Sent, but the session ended before the answer: reading back on the next session settles them.
     pub(super) lost: Vec<LostWrite>,
-    /// Not tried, because the session ended before.
+    /// Not sent, because the session ended before, or the answer to a write before it was lost.
     pub(super) untried: Vec<Candidate>,
     /// The session's end.
     pub(super) end: Option<SessionError>,
@@ -50,7 +50,8 @@ pub(super) struct LostWrite {
 type Values = BTreeMap<Arc<str>, Value>;
 
 /// Writes `requests` over a session of the caller's, under `rules`: the way of the scheduler for those who open a
-/// connection for one write. Nothing was scanned on `session` before; one report per request, in order.
+/// connection for one write; no step takes longer than `timeout`. Nothing was scanned on `session` before; one report per
+/// request, in order.
 pub async fn write_once(
     session: &mut dyn Session,
     device: &Arc<str>,
@@ -58,16 +59,10 @@ pub async fn write_once(
     requests: Vec<WriteRequest>,
     audit: &dyn AuditTrail,
     clock: &dyn Clock,
+    timeout: Duration,
 ) -> Vec<WriteReport> {
     let guard = Mutex::new(Guard::new(rules));
-    let context = WriteContext {
-        device,
-        guard: &guard,
-        audit,
-        clock,
-        group: GroupIndex(0),
-        timeout: limits::SCAN_TIMEOUT,
-    };
+    let context = WriteContext { device, guard: &guard, audit, clock, group: GroupIndex(0), timeout };
     let order: Vec<(Arc<str>, Arc<str>)> =
         requests.iter().map(|request| (request.id.clone(), request.tag.clone())).collect();
     let mut candidates = Vec::new();
@@ -80,11 +75,13 @@ pub async fn write_once(
         }
     }
     let batch = context.write(session, candidates).await;
-    let cause = batch.end.map_or_else(String::new, |end| end.to_string());
+    let unsent =
+        batch.end.map_or_else(|| "the write before it was not answered".to_owned(), |end| end.to_string());
     reports.extend(batch.reports);
     reports.extend(batch.lost.into_iter().map(|lost| context.unknown(lost)));
     reports.extend(batch.untried.into_iter().map(|candidate| {
-        context.refused(Refusal::new(candidate.into_request(), code::OFFLINE, cause.clone()))
+        let message = format!("it was not sent: {unsent}");
+        context.refused(Refusal::new(candidate.into_request(), code::OFFLINE, message))
     }));
     reports.sort_by_key(|report| {
         order.iter().position(|(id, tag)| *id == report.request.id && *tag == report.request.tag)
@@ -112,18 +109,19 @@ impl WriteContext<'_> {
         if allowed.is_empty() {
             return batch;
         }
-        let intended = timeout(limits::INTENT_TIMEOUT, self.audit.intend(self.device, &allowed)).await;
+        let requests: Vec<_> = allowed.iter().map(|candidate| candidate.request().clone()).collect();
+        let intended = timeout(limits::INTENT_TIMEOUT, self.audit.intend(self.device, &requests)).await;
         let late = || Err(format!("not within {} s", limits::INTENT_TIMEOUT.as_secs()));
         if let Err(cause) = intended.unwrap_or_else(|_| late()) {
-            for request in allowed {
+            for request in requests {
                 let message = format!("the intent could not be recorded: {cause}");
                 batch.reports.push(self.not_sent(request, code::AUDIT, message, &old));
             }
             return batch;
         }
         let expired = permit.expire(Instant::now());
-        for request in allowed.extract_if(.., |request| expired.contains(&request.tag)) {
-            batch.reports.push(self.too_late(request, &old));
+        for late in allowed.extract_if(.., |candidate| expired.contains(&candidate.request().tag)) {
+            batch.reports.push(self.too_late(late.into_request(), &old));
         }
         if allowed.is_empty() {
             return batch;
@@ -164,7 +162,7 @@ impl WriteContext<'_> {
     async fn sort_outcomes(
         &self,
         session: &mut dyn Session,
-        allowed: Vec<WriteRequest>,
+        allowed: Vec<Candidate>,
         outcomes: Vec<WriteOutcome>,
         old: &Values,
         batch: &mut Batch,
@@ -172,39 +170,43 @@ impl WriteContext<'_> {
         let mut outcomes: BTreeMap<Arc<str>, WriteOutcome> =
             outcomes.into_iter().map(|outcome| (outcome.tag.clone(), outcome)).collect();
         let mut unsettled = Vec::new();
-        for request in allowed {
-            let lost = |request: WriteRequest, cause: String| LostWrite {
-                old: self.engineering(&request.tag, old),
-                request,
+        for candidate in allowed {
+            let lost = |candidate: Candidate, cause: String| LostWrite {
+                old: self.engineering(&candidate.request().tag, old),
+                request: candidate.into_request(),
                 since: Instant::now(),
                 cause,
             };
-            match outcomes.remove(&request.tag) {
-                Some(WriteOutcome { result: WriteResult::Done, read_back, .. }) => {
-                    match self.verify(request, read_back, old) {
-                        Ok(report) => batch.reports.push(report),
-                        Err(request) => {
-                            unsettled.push((lost(request, "it could not be read back".to_owned()), true));
-                        }
+            let outcome = outcomes.remove(&candidate.request().tag);
+            match outcome.map(|outcome| (outcome.result, outcome.read_back)) {
+                Some((WriteResult::Done, read_back)) => match self.verify(candidate, read_back, old) {
+                    Ok(report) => batch.reports.push(report),
+                    Err(candidate) => {
+                        unsettled.push((lost(candidate, "it could not be read back".to_owned()), true));
                     }
-                }
-                Some(WriteOutcome { result: WriteResult::Refused(status, words), .. }) => {
+                },
+                Some((WriteResult::Refused(status, words), _)) => {
+                    let request = candidate.into_request();
                     self.guard.lock().settle(self.now(), &request.tag, Settlement::Failed);
                     let message = format!("the device refused it: {words} ({status})");
                     batch.reports.push(self.report(request, Verdict::Failed { message }, old));
                 }
-                Some(WriteOutcome { result: WriteResult::Expired, .. }) => {
-                    batch.reports.push(self.too_late(request, old));
+                Some((WriteResult::Expired, _)) => {
+                    batch.reports.push(self.too_late(candidate.into_request(), old));
                 }
-                Some(WriteOutcome { result: WriteResult::Unknown(cause), .. }) => {
-                    unsettled.push((lost(request, cause), false));
+                Some((WriteResult::NotSent(why), _)) => {
+                    let tag = &candidate.request().tag;
+                    tracing::debug!(device = %self.device, %tag, "not sent, waits again: {why}");
+                    self.guard.lock().settle(self.now(), tag, Settlement::NotSent);
+                    batch.untried.push(candidate);
                 }
+                Some((WriteResult::Unknown(cause), _)) => unsettled.push((lost(candidate, cause), false)),
                 None => {
                     let cause = match &batch.end {
                         Some(end) => format!("no answer came: {end}"),
                         None => "the session did not say what became of it".to_owned(),
                     };
-                    unsettled.push((lost(request, cause), false));
+                    unsettled.push((lost(candidate, cause), false));
                 }
             }
         }
@@ -249,24 +251,25 @@ impl WriteContext<'_> {
         }
     }
 
-    /// A write that the device confirmed. Gives the request back where it is to be verified and was not.
+    /// A write that the device confirmed. Gives it back where it is to be verified and was not.
     fn verify(
         &self,
-        request: WriteRequest,
+        candidate: Candidate,
         read_back: Option<Value>,
         old: &Values,
-    ) -> Result<WriteReport, WriteRequest> {
+    ) -> Result<WriteReport, Candidate> {
         let mut guard = self.guard.lock();
+        let request = candidate.request();
         let verify = guard.rule(&request.tag).is_some_and(|rule| rule.verify);
         let verdict = match read_back {
-            None if verify => return Err(request),
+            None if verify => return Err(candidate),
             None => Verdict::Written { verified: false },
-            Some(raw) if guard.is_confirmed_by(&request, &raw) => Verdict::Written { verified: true },
+            Some(raw) if guard.is_confirmed_by(request, &raw) => Verdict::Written { verified: true },
             Some(raw) => Verdict::Mismatch { found: guard.to_engineering(&request.tag, &raw) },
         };
         guard.settle(self.now(), &request.tag, settlement(&verdict));
         drop(guard);
-        Ok(self.report(request, verdict, old))
+        Ok(self.report(candidate.into_request(), verdict, old))
     }
 
     /// Settles a write by what is in the device now.
@@ -317,7 +320,7 @@ impl WriteContext<'_> {
     }
 
     fn hung(&self, what: &str) -> SessionError {
-        let cause = format!("a {what} took longer than {} s", self.timeout.as_secs());
+        let cause = format!("a {what} took longer than {}", format_duration(self.timeout));
         SessionError::Lost { cause, status: Status::BadTimeout }
     }
 

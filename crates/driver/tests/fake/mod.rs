@@ -66,6 +66,7 @@ pub enum Write {
     /// Another value is stored than was asked for.
     Spoil(Value),
     Refuse,
+    NotSent,
     /// Stored, then the session dies without an answer.
     StoreAndDie,
     /// Not stored, and the session dies without an answer.
@@ -286,6 +287,7 @@ impl Session for FakeSession {
                     store(&other);
                     WriteResult::Done
                 }
+                Write::NotSent => WriteResult::NotSent("the one before it was not answered".to_owned()),
                 Write::Refuse => WriteResult::Refused(Status::BadNotWritable, "exception 2".to_owned()),
                 Write::StoreAndDie => {
                     store(&write.value);

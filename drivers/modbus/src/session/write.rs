@@ -277,7 +277,7 @@ impl Writes {
             Outcome::Exception(code) => WriteResult::Unknown(format!("the device answers {code}")),
             Outcome::Timeout | Outcome::Late => {
                 let why = format!("no answer within {} ms", settings.request_timeout.as_millis());
-                self.drop_rest(Status::BadTimeout, "the write before it was not answered");
+                self.drop_rest("the write before it was not answered");
                 WriteResult::Unknown(why)
             }
             Outcome::Malformed(why) => {
@@ -302,9 +302,9 @@ impl Writes {
     }
 
     /// What was not sent yet will not be.
-    fn drop_rest(&mut self, status: Status, why: &str) {
+    fn drop_rest(&mut self, why: &str) {
         for block in std::mem::take(&mut self.blocks) {
-            self.finish(&block, &WriteResult::Refused(status, format!("it was not sent: {why}")));
+            self.finish(&block, &WriteResult::NotSent(why.to_owned()));
         }
     }
 
@@ -355,14 +355,14 @@ impl Writes {
         Ok((frame, Expect::new(&request)))
     }
 
-    /// Every outcome, in the order of the permit. Where the connection was lost on the way, `cause` says how: what was
+    /// Every outcome. Where the connection was lost on the way, `cause` says how: what was
     /// under way is unknown, what was not sent did not happen.
     pub fn outcomes(mut self, cause: Option<&str>) -> impl Iterator<Item = WriteOutcome> {
         if let Some(cause) = cause {
             if let State::Writing(block) = std::mem::replace(&mut self.state, State::Idle) {
                 self.finish(&block, &WriteResult::Unknown(cause.to_owned()));
             }
-            self.drop_rest(Status::BadConnectionClosed, cause);
+            self.drop_rest(cause);
         }
         self.items.into_iter().map(|item| {
             let unknown = || WriteResult::Unknown("it was given up before an answer came".to_owned());

@@ -7,11 +7,12 @@ use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Runs a call that waits for the network where it blocks no task.
 pub(crate) async fn blocking<T: Send + 'static>(
@@ -169,8 +170,27 @@ impl Directory {
         of: &TopicPartition,
         isolation: Isolation,
     ) -> Result<(i64, i64), BusError> {
-        self.client(isolation)
-            .fetch_watermarks(&of.topic, of.partition, limits::REQUEST_TIMEOUT)
-            .map_err(|error| bus_error(&error, &of.to_string()))
+        let until = Instant::now() + limits::LEADER_WAIT;
+        loop {
+            match self.client(isolation).fetch_watermarks(&of.topic, of.partition, limits::REQUEST_TIMEOUT) {
+                // A topic that was just made, or made again: the client hears of its leader in a moment.
+                Err(error) if has_moved(&error) && Instant::now() < until => {
+                    std::thread::sleep(limits::TOPIC_CHECK_INTERVAL);
+                }
+                found => return found.map_err(|error| bus_error(&error, &of.to_string())),
+            }
+        }
     }
+}
+
+fn has_moved(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::FencedLeaderEpoch
+                | RDKafkaErrorCode::UnknownLeaderEpoch
+        )
+    )
 }

@@ -64,10 +64,11 @@ pub(crate) fn coded(code: Code, what: &str) -> BusError {
         | Code::InvalidRecord
         | Code::InvalidArgument
         | Code::PolicyViolation => BusError::Invalid(format!("{what}: {code}")),
-        // What was sent may have arrived before the answer was lost.
-        Code::MessageTimedOut | Code::RequestTimedOut | Code::TimedOutQueue => {
-            BusError::Unknown(what.to_owned())
-        }
+        // What was sent may have arrived before the answer was lost, or before the broker lost count.
+        Code::MessageTimedOut
+        | Code::RequestTimedOut
+        | Code::TimedOutQueue
+        | Code::OutOfOrderSequenceNumber => BusError::Unknown(what.to_owned()),
         Code::TopicAuthorizationFailed
         | Code::GroupAuthorizationFailed
         | Code::ClusterAuthorizationFailed
@@ -77,11 +78,8 @@ pub(crate) fn coded(code: Code, what: &str) -> BusError {
         | Code::UnsupportedVersion
         | Code::UnsupportedFeature
         | Code::Authentication
-        | Code::SSL
-        | Code::Fatal
-        | Code::OutOfOrderSequenceNumber
-        | Code::InvalidTransactionalState
-        | Code::State => BusError::Fatal(format!("{what}: {code}")),
+        | Code::SSL => BusError::Fatal(format!("{what}: {code}")),
+        // `Fatal` and `State` among them: they end a client of librdkafka, not what is done with it. A new one goes on.
         other => unavailable(format!("{what}: {other}")),
     }
 }
@@ -99,6 +97,9 @@ mod tests {
             (Code::NotLeaderForPartition, true),
             (Code::KafkaStorageError, true),
             (Code::MessageTimedOut, true),
+            (Code::OutOfOrderSequenceNumber, true),
+            (Code::State, true),
+            (Code::Fatal, true),
             (Code::TopicAuthorizationFailed, false),
             (Code::ProducerFenced, false),
             (Code::UnknownTopicOrPartition, false),

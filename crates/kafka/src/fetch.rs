@@ -123,10 +123,13 @@ impl Fetcher {
     ) -> Result<Vec<Fetched>, BusError> {
         loop {
             if let Some(error) = &self.error {
-                let explained = self.explain(error).await;
+                let (explained, is_stopped) = (self.explain(error).await, stops_a_partition(error));
                 self.error = None;
                 if let Some(error) = explained {
                     return Err(error);
+                }
+                if is_stopped && !self.consumer()?.context().is_pending() {
+                    self.assign(self.positions.clone())?;
                 }
             }
             let consumer = Arc::clone(self.consumer()?);
@@ -186,13 +189,7 @@ impl Fetcher {
     /// What a consumer's error means for the caller; `None` where librdkafka mends it by itself.
     async fn explain(&self, error: &KafkaError) -> Option<BusError> {
         match error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::AutoOffsetReset
-                | RDKafkaErrorCode::OffsetOutOfRange
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownPartition
-                | RDKafkaErrorCode::UnknownTopicOrPartition,
-            ) => {
+            _ if stops_a_partition(error) => {
                 let (directory, positions) = (Arc::clone(&self.directory), self.positions.clone());
                 blocking(move || first_lost(&directory, &positions)).await.unwrap_or_else(Some)
             }
@@ -206,6 +203,21 @@ impl Fetcher {
             _ => Some(bus_error(error, "a reader")),
         }
     }
+}
+
+/// Whether librdkafka reads some partition no further after this error. Where its position turns out to be sound, because a
+/// leader was only behind for a moment, it must be assigned again.
+fn stops_a_partition(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::OffsetOutOfRange
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+        )
+    )
 }
 
 /// librdkafka does not say which partition lost its position; this finds the first. Blocks.

@@ -42,6 +42,11 @@ impl Assignments {
         self.changed.notified().await;
     }
 
+    /// Whether the group has decided something that the member has not taken up.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.change.lock().is_some()
+    }
+
     fn set(&self, change: Change) {
         *self.change.lock() = Some(change);
         self.changed.notify_one();

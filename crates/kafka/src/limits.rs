@@ -6,7 +6,9 @@ use std::time::Duration;
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a topic may take to appear on, or vanish from, all brokers.
 pub const TOPIC_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often that is looked at.
+/// How long a partition that has no leader yet, or a new one, is asked again before the cluster counts as away.
+pub const LEADER_WAIT: Duration = Duration::from_secs(5);
+/// How often these are looked at.
 pub const TOPIC_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long the end of a transaction may take before its outcome counts as unknown.
 pub const TRANSACTION_END_TIMEOUT: Duration = Duration::from_mins(1);

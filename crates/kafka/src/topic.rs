@@ -59,7 +59,8 @@ impl Topics {
         if spec.cleanup != CleanupPolicy::Delete && !spec.configs.contains_key("cleanup.policy") {
             topic = topic.set("cleanup.policy", spec.cleanup.as_config());
         }
-        for (key, value) in &spec.configs {
+        // Ours mean something to the embedded log only, and Apache Kafka refuses what it does not know.
+        for (key, value) in spec.configs.iter().filter(|(key, _)| !key.starts_with("millstream.")) {
             topic = topic.set(key, value);
         }
         let results = self.admin.create_topics([&topic], &options()).await;

@@ -94,15 +94,17 @@ impl KafkaProducer {
         let Some(ending) = &mut self.ending else { return Ok(()) };
         let ended = ending.await.unwrap_or_else(|_| Err(BusError::Unknown(self.id.clone())));
         self.ending = None;
-        if let Err(error @ (BusError::Fenced(_) | BusError::Fatal(_) | BusError::Unknown(_))) = &ended {
-            self.broken = Some(match error {
-                BusError::Unknown(_) => unavailable(format!(
-                    "it is not known how the last transaction of `{}` ended; open the producer again",
-                    self.id
-                )),
-                other => other.clone(),
-            });
-        }
+        self.broken = match &ended {
+            Err(error @ (BusError::Fenced(_) | BusError::Fatal(_))) => Some(error.clone()),
+            Err(BusError::Unknown(_)) => Some(unavailable(format!(
+                "it is not known how the last transaction of `{}` ended; open the producer again",
+                self.id
+            ))),
+            _ if self.appender.is_broken() => {
+                Some(unavailable(format!("librdkafka has given up `{}`; open the producer again", self.id)))
+            }
+            _ => None,
+        };
         ended
     }
 }

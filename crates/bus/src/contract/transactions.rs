@@ -54,11 +54,16 @@ pub async fn aborted_records_are_passed_over(bus: Arc<dyn Bus>) {
     }
     append(&bus, &to, &["e"]).await;
     let mut committed = reader(&bus, &to, Isolation::ReadCommitted).await;
-    let seen = read(&mut *committed, 5).await;
+    let mut seen = read(&mut *committed, 5).await;
+    // The marker of the last one may come behind the last record. Reading gets past it, too, and stands at the end then.
+    loop {
+        let range = bus.offsets(&to).await.unwrap();
+        if seen.next[&to] == range.latest && range.stable == range.latest {
+            break;
+        }
+        seen.take(committed.poll(limit()).await.unwrap());
+    }
     assert_eq!(seen.of(&to), ["a", "b", "c", "d", "e"]);
-    let range = bus.offsets(&to).await.unwrap();
-    assert_eq!(seen.next[&to], range.latest, "reading goes on past what was passed over");
-    assert_eq!(range.stable, range.latest);
 }
 
 pub async fn a_dropped_transaction_is_aborted(bus: Arc<dyn Bus>) {

@@ -51,6 +51,11 @@ pub struct AuditLog {
     metrics: Arc<ConnectorMetrics>,
 }
 
+/// The audit trail may use what the embedded log keeps aside for a full disk: a machine can be written to as long as that lasts.
+fn audit_topic() -> TopicSpec {
+    TopicSpec::new(AUDIT_TOPIC, TOPIC_PARTITIONS).config("millstream.reserved", "true")
+}
+
 /// A command's id and tag: what pairs an intent with its result. One command may ask for several tags.
 type Pair = (Arc<str>, Arc<str>);
 
@@ -73,11 +78,10 @@ impl AuditLog {
     pub fn new(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>) -> Arc<Self> {
         let metrics = ConnectorMetrics::new("audit");
         metrics.state.set(1);
-        let outbox =
-            |topic| Outbox::open(bus.clone(), TopicSpec::new(topic, TOPIC_PARTITIONS), metrics.clone());
+        let outbox = |topic| Outbox::open(bus.clone(), topic, metrics.clone());
         Arc::new(Self {
-            results: outbox(AUDIT_TOPIC),
-            refused: outbox(REFUSED_TOPIC),
+            results: outbox(audit_topic()),
+            refused: outbox(TopicSpec::new(REFUSED_TOPIC, TOPIC_PARTITIONS)),
             bus,
             clock,
             room: Arc::new(Semaphore::new(PENDING_REPORTS)),
@@ -94,7 +98,7 @@ impl AuditLog {
         if recovered.is_some() {
             return Ok(0);
         }
-        let partitions = ensure_topic(&*self.bus, &TopicSpec::new(AUDIT_TOPIC, TOPIC_PARTITIONS)).await?;
+        let partitions = ensure_topic(&*self.bus, &audit_topic()).await?;
         let found = recover::settle_open_intents(&*self.bus, partitions, self.clock.now()).await?;
         self.open.lock().earlier = found.recent;
         *recovered = Some(partitions);
@@ -150,7 +154,7 @@ impl AuditLog {
         let count = records.len();
         let first = match self.bus.append(&at, records.clone(), Acks::All).await {
             Err(BusError::UnknownTopic(_)) => {
-                ensure_topic(&*self.bus, &TopicSpec::new(AUDIT_TOPIC, TOPIC_PARTITIONS)).await?;
+                ensure_topic(&*self.bus, &audit_topic()).await?;
                 self.bus.append(&at, records, Acks::All).await?
             }
             appended => appended?,
@@ -202,7 +206,7 @@ impl AuditTrail for AuditLog {
         // Open before the append, whatever comes of it: even one that is cut short may be in the log and needs its result.
         self.open.lock().pairs.extend(writes.iter().map(pair));
         let appended = timeout(INTENT_WAIT, self.append_intents(device, records)).await;
-        let refused = match appended {
+        Err(match appended {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error @ BusError::Unknown(_))) => error.to_string(),
             Ok(Err(error)) => {
@@ -211,8 +215,7 @@ impl AuditTrail for AuditLog {
                 error.to_string()
             }
             Err(_) => format!("not within {INTENT_WAIT:?}"),
-        };
-        Err(format!("the intent could not be recorded: {refused}"))
+        })
     }
 
     /// Hands over and does not wait for the disk: the device goes on. A result that a power cut takes leaves its intent alone,

@@ -9,7 +9,7 @@ use crate::coordinate::groups::{JoinAnswer, SyncAnswer};
 use crate::coordinate::offsets::records_of;
 use crate::embedded::Inner;
 use crate::limits;
-use crate::reader::{Places, resolve};
+use crate::reader::Places;
 use async_trait::async_trait;
 use bytes::Bytes;
 use millstream_bus::{
@@ -147,7 +147,7 @@ impl EmbeddedMember {
                     // A topic that was deleted meanwhile has nothing to read.
                     let Ok(replica) = self.inner.topics.replica(&of) else { continue };
                     let committed = self.inner.offsets.committed(&self.group, &of);
-                    let start = || resolve(self.start, replica.range(), self.places.isolation());
+                    let start = || self.start.resolve(replica.range(), self.places.isolation());
                     let offset = committed.map_or_else(start, |committed| committed.offset);
                     self.places.add(replica, offset);
                 }

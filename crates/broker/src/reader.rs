@@ -6,9 +6,7 @@ use crate::limits;
 use crate::replica::Replica;
 use crate::wait::any;
 use async_trait::async_trait;
-use millstream_bus::{
-    BusError, FetchLimit, Fetched, Isolation, OffsetRange, Reader, StartOffset, TopicPartition,
-};
+use millstream_bus::{BusError, FetchLimit, Fetched, Isolation, Reader, TopicPartition};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -30,16 +28,6 @@ pub(crate) struct Places {
     of: Vec<Place>,
     /// Which partition is read first: the one after the last that filled a poll, so that none starves.
     turn: usize,
-}
-
-/// The offset that `start` means in a partition that holds `range`.
-pub(crate) fn resolve(start: StartOffset, range: OffsetRange, isolation: Isolation) -> i64 {
-    match (start, isolation) {
-        (StartOffset::Earliest, _) => range.earliest,
-        (StartOffset::Latest, Isolation::ReadCommitted) => range.stable,
-        (StartOffset::Latest, Isolation::ReadUncommitted) => range.latest,
-        (StartOffset::Offset(offset), _) => offset,
-    }
 }
 
 impl Places {
@@ -169,7 +157,7 @@ impl EmbeddedReader {
         let mut places = Places::new(isolation);
         for position in from {
             let replica = inner.topics.replica(&position.partition)?;
-            let offset = resolve(position.start, replica.range(), isolation);
+            let offset = position.start.resolve(replica.range(), isolation);
             if !places.add(replica, offset) {
                 let message = format!("`{}` is asked for twice in one reader", position.partition);
                 return Err(BusError::Invalid(message));

@@ -1,5 +1,6 @@
 //! Topics, partitions, offsets and groups.
 
+use crate::Isolation;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -138,6 +139,18 @@ pub enum StartOffset {
     Latest,
     /// This offset.
     Offset(i64),
+}
+
+impl StartOffset {
+    /// The offset that this means in a partition that holds `range`, for a reader of `isolation`.
+    pub fn resolve(self, range: OffsetRange, isolation: Isolation) -> i64 {
+        match (self, isolation) {
+            (Self::Earliest, _) => range.earliest,
+            (Self::Latest, Isolation::ReadCommitted) => range.stable,
+            (Self::Latest, Isolation::ReadUncommitted) => range.latest,
+            (Self::Offset(offset), _) => offset,
+        }
+    }
 }
 
 /// An offset that a group has reached: the next one to read.

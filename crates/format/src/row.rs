@@ -139,11 +139,6 @@ pub fn members(json: &Json) -> Result<Vec<Member>, FormatError> {
     Ok(members.map(|(name, value)| (name.clone(), to_value(value))).collect())
 }
 
-/// Reads one value that stands alone.
-pub fn decode_value(text: &[u8]) -> Result<Option<Value>, FormatError> {
-    to_value(&parse(text)?)
-}
-
 #[cfg(test)]
 #[path = "row_tests.rs"]
 mod tests;

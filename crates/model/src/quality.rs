@@ -40,13 +40,6 @@ statuses! {
     BadUnexpectedError "Something that should not happen.";
 }
 
-impl Status {
-    /// Whether this is an uncertain status rather than a bad one.
-    pub const fn is_uncertain(self) -> bool {
-        matches!(self, Self::UncertainLastUsableValue | Self::UncertainSubNormal)
-    }
-}
-
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

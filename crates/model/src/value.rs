@@ -129,8 +129,7 @@ impl DataType {
         !self.is_text() && !self.is_time() && !matches!(self, Self::Bool | Self::Raw)
     }
 
-    /// Whether values are dates, times or durations.
-    pub const fn is_time(self) -> bool {
+    const fn is_time(self) -> bool {
         matches!(self, Self::Time | Self::LTime | Self::Date | Self::TimeOfDay | Self::DateAndTime)
     }
 }

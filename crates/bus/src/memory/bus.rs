@@ -11,16 +11,6 @@ use async_trait::async_trait;
 use millstream_model::Timestamp;
 use std::sync::Arc;
 
-/// The offset that `start` means in a partition that holds `range`.
-pub(super) fn resolve(start: StartOffset, range: OffsetRange, isolation: Isolation) -> i64 {
-    match (start, isolation) {
-        (StartOffset::Earliest, _) => range.earliest,
-        (StartOffset::Latest, Isolation::ReadCommitted) => range.stable,
-        (StartOffset::Latest, Isolation::ReadUncommitted) => range.latest,
-        (StartOffset::Offset(offset), _) => offset,
-    }
-}
-
 #[async_trait]
 impl Bus for MemoryBus {
     async fn create_topic(&self, spec: &TopicSpec) -> Result<(), BusError> {
@@ -78,7 +68,7 @@ impl Bus for MemoryBus {
         let mut positions = Positions::new();
         let mut state = self.0.state();
         for Position { partition, start } in from {
-            let offset = resolve(start, state.partition(&partition)?.range(), isolation);
+            let offset = start.resolve(state.partition(&partition)?.range(), isolation);
             if positions.insert(partition.clone(), offset).is_some() {
                 return Err(BusError::Invalid(format!("`{partition}` is asked for twice in one reader")));
             }

@@ -119,8 +119,7 @@ impl MemoryMember {
         for (committed, at) in committed {
             if !self.positions.contains_key(&at) {
                 let range = state.partition(&at)?.range();
-                let offset =
-                    committed.unwrap_or_else(|| super::bus::resolve(self.start, range, self.isolation));
+                let offset = committed.unwrap_or_else(|| self.start.resolve(range, self.isolation));
                 self.positions.insert(at, offset);
             }
         }

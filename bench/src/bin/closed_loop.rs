@@ -47,7 +47,9 @@ fn main() -> Result<(), Failure> {
 
     let mut latencies = measured?;
     latencies.sort_unstable();
-    let at = |share: usize| latencies[(latencies.len() * share / 100).min(latencies.len() - 1)].as_secs_f64() * 1e3;
+    let at = |share: usize| {
+        latencies[(latencies.len() * share / 100).min(latencies.len() - 1)].as_secs_f64() * 1e3
+    };
     print(&format!("{:.3} {:.3}", at(50), at(99)))
 }
 
@@ -78,7 +80,8 @@ fn measure(
                 Err(_) => return Err(format!("no answer to change {change}").into()),
             }
         };
-        let read = registers.lock().map_err(|_| "the controller failed")?.first_read.ok_or("written before read")?;
+        let read =
+            registers.lock().map_err(|_| "the controller failed")?.first_read.ok_or("written before read")?;
         if change > warm_up {
             latencies.push(arrived - read);
         }
@@ -121,7 +124,11 @@ fn accept(controller: &TcpListener, registers: &Arc<Mutex<Registers>>, written: 
 }
 
 /// Functions 3, 6 and 16 over two registers. Ends with the connection.
-fn serve(mut stream: TcpStream, registers: &Mutex<Registers>, written: &Sender<(u16, Instant)>) -> std::io::Result<()> {
+fn serve(
+    mut stream: TcpStream,
+    registers: &Mutex<Registers>,
+    written: &Sender<(u16, Instant)>,
+) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     loop {
         let mut head = [0; 8];

@@ -32,6 +32,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const SCAN_TIMEOUT: Duration = Duration::from_mins(1);
 /// Longest pause between attempts to connect to a device that refuses us.
 pub const REFUSED_BACK_OFF: Duration = Duration::from_mins(1);
+/// Host names looked up at once. Each may hold a thread of the pool that the log writes with, for as long as a dead name
+/// server is waited for.
+pub const LOOKUPS: usize = 64;
 /// First attempts to connect of all devices are spread over one millisecond per device, at most this.
 pub const START_SPREAD_MAX: Duration = Duration::from_secs(1);
 /// How long devices may take to finish what they do when the scheduler stops.

@@ -17,11 +17,13 @@ use crate::{Busy, Machine, ProtocolError, SessionContext, SessionCounters, Sessi
 use bytes::{Buf as _, BytesMut};
 use millstream_model::Status;
 use std::future::{Future as _, poll_fn};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A transport with the machine that talks over it.
@@ -282,11 +284,28 @@ fn closed(error: &std::io::Error) -> ProtocolError {
     ProtocolError::Closed(format!("by the network ({error})"))
 }
 
+static LOOKUPS: Semaphore = Semaphore::const_new(limits::LOOKUPS);
+
+/// The addresses of `host`.
+async fn addresses(host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let turn = LOOKUPS.acquire().await.map_err(std::io::Error::other)?;
+    let host = host.to_owned();
+    // A look-up cannot be broken off: whoever stops waiting for it leaves its turn with it.
+    let looked_up = tokio::spawn(async move {
+        let _turn = turn;
+        lookup_host((&*host, port)).await.map(Iterator::collect)
+    });
+    looked_up.await.map_err(std::io::Error::other)?
+}
+
 /// Opens a TCP connection to `host` (a name or an address) with `TCP_NODELAY` set. Every address of a name is tried.
 /// The scheduler limits the time.
 pub async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, SessionError> {
     let lost = |cause: String| SessionError::Lost { cause, status: Status::BadNotConnected };
-    let addresses = lookup_host((host, port)).await;
+    let addresses = addresses(host, port).await;
     let addresses = addresses.map_err(|error| lost(format!("cannot find `{host}`: {error}")))?;
     let mut cause = format!("`{host}` has no address");
     for address in addresses {

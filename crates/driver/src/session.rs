@@ -162,7 +162,8 @@ pub enum WriteResult {
     Unknown(String),
     /// Its time had passed before it was sent; nothing was written.
     Expired,
-    /// It was not sent, for a reason that is not its own, such as a lost answer to the write before it. It may be asked for again.
+    /// It was not sent, for a reason that is not its own: the answer to the write before it was lost, or the part of the
+    /// device that it is for does not answer. It may be asked for again.
     NotSent(String),
 }
 

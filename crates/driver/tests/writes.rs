@@ -367,14 +367,20 @@ async fn the_command_line_takes_the_same_way() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_not_sent_waits_again_and_is_no_failure() {
-    let rule = WriteRule { min_interval: Some(Duration::from_mins(1)), ..rule("a") };
-    let bench = Bench::online(vec![rule]).await;
+    let slow = WriteRule { min_interval: Some(Duration::from_mins(1)), ..rule("a") };
+    let bench = Bench::online(vec![slow, rule("b")]).await;
     // More often than would latch the tag off, were it a failure; and the interval must not start.
-    let not_sent = limits::LATCH_FAILURES as usize + 2;
-    bench.fake.script.lock().writes.extend(std::iter::repeat_n(Write::NotSent, not_sent));
-    assert_eq!(bench.write("1", "a", 5.0).await.verdict, VERIFIED);
+    for id in 0..limits::LATCH_FAILURES + 2 {
+        bench.fake.script.lock().writes.extend([Write::NotSent]);
+        let report = bench.write(&format!("alone {id}"), "a", 5.0).await;
+        assert_eq!(code(&report), "offline", "nothing else was done, so trying again at once is no use");
+    }
+    bench.fake.script.lock().writes.extend([Write::Refuse, Write::NotSent]);
+    let both = vec![bench.ask("1", "b", 3.0), bench.ask("1", "a", 5.0)];
+    let reports = bench.device.write(both).await;
+    assert!(matches!(reports[0].verdict, Verdict::Failed { .. }));
+    assert_eq!(reports[1].verdict, VERIFIED);
     assert_eq!(bench.written(), ["write a=5"]);
-    assert_eq!(bench.observer.reports.lock().len(), 1, "one command, one end");
 }
 
 #[tokio::test(start_paused = true)]

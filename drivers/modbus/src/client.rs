@@ -310,6 +310,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session for Connection<T> {
     async fn write(&mut self, permit: Permit, outcomes: &mut Vec<WriteOutcome>) -> Result<(), SessionError> {
         let ticket = self.ticket();
         let mut writes = Writes::new(ticket, permit.writes(), &self.settings, outcomes);
+        writes.leave_out(|unit| !self.knowledge.units.is_in_service(unit));
         let result = self.drive(&mut writes).await.map_err(ended);
         let cause = result.as_ref().err().map(ToString::to_string);
         outcomes.extend(writes.outcomes(cause.as_deref()));

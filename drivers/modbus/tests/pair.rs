@@ -6,7 +6,7 @@
 mod rig;
 
 use millstream_driver::simulate::AnswerFault;
-use millstream_driver::{ProtocolError, Session as _, SessionError};
+use millstream_driver::{ProtocolError, Session as _, SessionError, WriteResult};
 use millstream_modbus::codec::{
     IdentificationCode, ReadWrite, RegisterBlock, RegisterRange, Request, Response,
 };
@@ -384,6 +384,26 @@ async fn a_dead_unit_behind_a_gateway_costs_its_neighbours_nothing() {
             sleep(100 * MS).await;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_to_a_dead_unit_cost_its_neighbours_nothing_either() {
+    let unit = |unit: u64| {
+        holds(&format!("u{unit}"), &format!("holding-register:1:UINT{{unit-id: {unit}}}"), Value::UInt(unit))
+    };
+    let mut rig = rig("?request-timeout=2000", vec![unit(1), unit(2)]);
+    rig.faults.set(|faults| {
+        faults.silent_units.insert(2);
+    });
+    rig.cells().await;
+    rig.sent();
+    let start = Instant::now();
+    let writes = [("u2", Value::UInt(20), true), ("u1", Value::UInt(10), true)];
+    let outcomes = rig.write(&writes).await.unwrap();
+    assert!(matches!(&outcomes[0].result, WriteResult::NotSent(why) if why.contains("unit 2")));
+    assert_eq!((&outcomes[1].result, &outcomes[1].read_back), (&WriteResult::Done, &Some(Value::UInt(10))));
+    assert!(start.elapsed() < 100 * MS, "{:?}", start.elapsed());
+    assert_eq!(rig.sent().len(), 2, "a write and its reading back, both for the unit that lives");
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,7 +18,7 @@ pub const SUPERSEDED: &str = "superseded";
 pub const DUPLICATE: &str = "duplicate";
 /// Too many writes of the tag failed in a row; it waits to be re-armed.
 pub const LATCHED: &str = "latched";
-/// The device was not reachable until the command was too old.
+/// The device, or the unit behind it, was not reachable while the command was good.
 pub const OFFLINE: &str = "offline";
 /// Too many commands wait for the device.
 pub const BUSY: &str = "busy";

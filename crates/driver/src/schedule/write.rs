@@ -169,7 +169,7 @@ impl WriteContext<'_> {
     ) {
         let mut outcomes: BTreeMap<Arc<str>, WriteOutcome> =
             outcomes.into_iter().map(|outcome| (outcome.tag.clone(), outcome)).collect();
-        let mut unsettled = Vec::new();
+        let (mut unsettled, mut unsent) = (Vec::new(), Vec::new());
         for candidate in allowed {
             let lost = |candidate: Candidate, cause: String| LostWrite {
                 old: self.engineering(&candidate.request().tag, old),
@@ -194,12 +194,7 @@ impl WriteContext<'_> {
                 Some((WriteResult::Expired, _)) => {
                     batch.reports.push(self.too_late(candidate.into_request(), old));
                 }
-                Some((WriteResult::NotSent(why), _)) => {
-                    let tag = &candidate.request().tag;
-                    tracing::debug!(device = %self.device, %tag, "not sent, waits again: {why}");
-                    self.guard.lock().settle(self.now(), tag, Settlement::NotSent);
-                    batch.untried.push(candidate);
-                }
+                Some((WriteResult::NotSent(why), _)) => unsent.push((candidate, why)),
                 Some((WriteResult::Unknown(cause), _)) => unsettled.push((lost(candidate, cause), false)),
                 None => {
                     let cause = match &batch.end {
@@ -211,6 +206,17 @@ impl WriteContext<'_> {
             }
         }
         self.read_back_now(session, unsettled, batch).await;
+        // What holds up a whole batch will hold it up again: going round for ever helps nobody.
+        let is_stuck = batch.end.is_none() && batch.reports.is_empty() && batch.lost.is_empty();
+        for (candidate, why) in unsent {
+            if is_stuck {
+                let message = format!("it was not sent: {why}");
+                batch.reports.push(self.not_sent(candidate.into_request(), code::OFFLINE, message, old));
+            } else {
+                self.guard.lock().settle(self.now(), &candidate.request().tag, Settlement::NotSent);
+                batch.untried.push(candidate);
+            }
+        }
     }
 
     /// Reads back what is not settled; `confirmed` ones were acknowledged by the device, only their verification is missing.

@@ -301,6 +301,20 @@ impl Writes {
         }
     }
 
+    /// Leaves out what is for units that are known not to answer: it would only hold up their neighbours.
+    pub fn leave_out(&mut self, is_silent: impl Fn(u8) -> bool) {
+        for block in std::mem::take(&mut self.blocks) {
+            let unit = block.items.first().map(|index| self.items[*index].tag.place.unit);
+            match unit.filter(|unit| is_silent(*unit)) {
+                Some(unit) => {
+                    let why = format!("unit {unit} does not answer, and is tried again soon");
+                    self.finish(&block, &WriteResult::NotSent(why));
+                }
+                None => self.blocks.push_back(block),
+            }
+        }
+    }
+
     /// What was not sent yet will not be.
     fn drop_rest(&mut self, why: &str) {
         for block in std::mem::take(&mut self.blocks) {

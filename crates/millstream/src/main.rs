@@ -17,6 +17,7 @@ mod demo;
 mod device;
 mod engine;
 mod failure;
+mod handles;
 mod instance;
 mod logging;
 mod parts;

@@ -92,6 +92,7 @@ impl Drop for Server {
 async fn accept(listener: TcpListener, own: SocketAddr, router: Router, mut closed: watch::Receiver<bool>) {
     let connections = Arc::new(Connections::default());
     let mut serving = JoinSet::new();
+    let mut told = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -100,6 +101,7 @@ async fn accept(listener: TcpListener, own: SocketAddr, router: Router, mut clos
         };
         match accepted {
             Ok((stream, peer)) => {
+                told = false;
                 if let Some(place) = connections.enter(Instant::now()) {
                     let ends = Ends { peer, own };
                     serving.spawn(serve(stream, ends, place, router.clone(), closed.clone()));
@@ -108,7 +110,9 @@ async fn accept(listener: TcpListener, own: SocketAddr, router: Router, mut clos
             }
             Err(error) => {
                 // Out of file handles, mostly: others may give some back.
-                tracing::warn!(%error, "cannot accept a connection");
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(%error, "cannot accept a connection");
+                }
                 sleep(Duration::from_millis(100)).await;
             }
         }

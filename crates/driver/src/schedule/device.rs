@@ -7,6 +7,7 @@ use super::back_off::BackOff;
 use super::catch::catch_panic;
 use super::group::ScanGroup;
 use super::handle::{Settled, Writes};
+use super::places::Places;
 use super::queue::{Waiting, WriteQueue};
 use super::slow_down::SlowDown;
 use super::write::{LostWrite, WriteContext};
@@ -34,6 +35,7 @@ pub(super) struct DeviceTask {
     writes: Arc<Writes>,
     metrics: Arc<DeviceMetrics>,
     pace: Option<Arc<Pace>>,
+    places: Places,
     groups: Vec<ScanGroup>,
     back_off: BackOff,
     slow_down: SlowDown,
@@ -71,6 +73,7 @@ impl DeviceTask {
         audit: Arc<dyn AuditTrail>,
         clock: Arc<dyn Clock>,
         random: Random,
+        places: Places,
         stop: watch::Receiver<bool>,
     ) -> (Self, DeviceHandle) {
         let status =
@@ -100,6 +103,7 @@ impl DeviceTask {
             status,
             writes,
             metrics,
+            places,
             groups: Vec::new(),
             back_off: BackOff::new(random),
             slow_down: SlowDown::default(),
@@ -164,6 +168,8 @@ impl DeviceTask {
 
     /// Connects and serves the device until it is lost or stopped.
     async fn live(&mut self) -> Result<Next, SessionError> {
+        // Given back after the session, which is dropped before it.
+        let _place = self.places.take()?;
         self.metrics.connects.increment();
         let context = SessionContext {
             counters: self.metrics.session.clone(),
@@ -439,6 +445,8 @@ impl DeviceTask {
         let waiting = self.writes.queue.close().into_iter();
         let mut settled: Vec<Settled> = waiting
             .map(|waiting| {
+                // It was never tried, so it is no repetition when it is asked of the device's next life.
+                self.writes.guard.lock().forget(waiting.candidate.request());
                 self.writes.turned_away(waiting, code::OFFLINE, "the device was stopped".to_owned())
             })
             .collect();

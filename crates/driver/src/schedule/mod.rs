@@ -9,7 +9,7 @@
 //! * Writes go before the next scan, the newest of each tag only, and every one the same way: read, guard, intent, write,
 //!   read back, settle (`queue`, `write`).
 //! * The governor: requests in flight and per second ([`GovernorConfig`], [`Pace`]), and rarer scans when answers slow down
-//!   (`slow_down`).
+//!   (`slow_down`). All devices together have as many connections as the process can afford (`places`).
 
 mod back_off;
 mod beat;
@@ -19,6 +19,7 @@ mod group;
 mod handle;
 mod metrics;
 mod pace;
+mod places;
 mod queue;
 mod scheduler;
 mod slow_down;

@@ -1,6 +1,7 @@
 //! All devices of a process: started, replaced, removed and stopped one by one.
 
 use super::device::DeviceTask;
+use super::places::Places;
 use super::{AuditTrail, DeviceConfig, DeviceHandle, ScanObserver};
 use crate::guard::Guard;
 use crate::{Random, Target, limits};
@@ -23,6 +24,7 @@ pub struct Scheduler {
     audit: Arc<dyn AuditTrail>,
     clock: Arc<dyn Clock>,
     seed: u64,
+    places: Places,
     devices: Mutex<BTreeMap<Arc<str>, Running>>,
     /// What the guards of removed devices remember, should they come back.
     removed: Mutex<BTreeMap<Arc<str>, (Target, Guard)>>,
@@ -66,8 +68,15 @@ impl Scheduler {
         clock: Arc<dyn Clock>,
         seed: u64,
     ) -> Self {
-        let scheduler =
-            Self { observer, audit, clock, seed, devices: Mutex::default(), removed: Mutex::default() };
+        let scheduler = Self {
+            observer,
+            audit,
+            clock,
+            seed,
+            places: Places::default(),
+            devices: Mutex::default(),
+            removed: Mutex::default(),
+        };
         // A thousand devices that connect in the same millisecond would be a storm of our own making.
         let count = u32::try_from(configs.len()).unwrap_or(u32::MAX).max(1);
         let spread = Duration::from_millis(u64::from(count - 1)).min(limits::START_SPREAD_MAX) / count;
@@ -78,6 +87,14 @@ impl Scheduler {
             }
         }
         scheduler
+    }
+
+    /// Lets all devices that are added from now on have at most `max` connections together. What there is to share out are
+    /// the file handles of the process.
+    #[must_use]
+    pub fn connections_max(mut self, max: usize) -> Self {
+        self.places = Places::new(max);
+        self
     }
 
     /// The running device of that name.
@@ -145,6 +162,7 @@ impl Scheduler {
             self.audit.clone(),
             self.clock.clone(),
             random,
+            self.places.clone(),
             stopped,
         );
         if let Some((_, guard)) = self.removed.lock().remove(&name).filter(|(before, _)| *before == target) {

@@ -12,6 +12,7 @@ mod statements;
 use crate::clock::SystemClock;
 use crate::engine::LogEngine;
 use crate::failure::Failure;
+use crate::handles;
 use board::{Board, Observer};
 use facts::Facts;
 use millstream_bus::Bus;
@@ -64,7 +65,11 @@ impl Instance {
         let source = PlcSource::new(log.sources.clone(), clock.clone());
         let audit = AuditLog::new(log.sources.clone(), clock.clone());
         let observer = Arc::new(Observer { board: board.clone(), source: source.clone() });
-        let scheduler = Arc::new(Scheduler::start(Vec::new(), observer, audit.clone(), clock.clone()));
+        let mut scheduler = Scheduler::start(Vec::new(), observer, audit.clone(), clock.clone());
+        if let Some(limit) = handles::raise() {
+            scheduler = scheduler.connections_max(handles::for_devices(limit, &plant));
+        }
+        let scheduler = Arc::new(scheduler);
         let sql = Arc::new(Engine::new(log.plant.clone(), plant.catalog(), clock.clone()));
         let notices = Arc::new(Notices::default());
         let forwarder = log.forwarder.take().map(|task| (task.name().into(), task));

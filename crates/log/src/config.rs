@@ -101,6 +101,10 @@ impl TopicConfig {
     pub fn with(&self, configs: &BTreeMap<String, String>) -> Result<Self, LogError> {
         let mut config = self.clone();
         for (name, value) in configs {
+            if value.chars().any(char::is_control) {
+                // They are kept in lines of text; a line of its own would make the topic unreadable.
+                return Err(LogError::Invalid(format!("{name} = {value:?} has a control character")));
+            }
             config.set(name, value.trim())?;
         }
         Ok(config)
@@ -185,6 +189,8 @@ mod tests {
     #[test]
     fn a_bad_value_is_named() {
         for (name, value, message) in [
+            ("retention.ms", "1000\n", "retention.ms = \"1000\\n\" has a control character"),
+            ("preallocate", "true\nid 7", "preallocate = \"true\\nid 7\" has a control character"),
             ("retention.ms", "a week", "retention.ms = `a week` is not a whole number of at least -1"),
             ("cleanup.policy", "none", "cleanup.policy = `none` is not delete or compact"),
             ("min.cleanable.dirty.ratio", "2", "min.cleanable.dirty.ratio = `2` is not a number from 0 to 1"),

@@ -141,7 +141,7 @@ fn harmless() -> Vec<Record> {
     ]
 }
 
-/// Every bad record is told with its place, once by each query that it hurt, and no good one is.
+/// Every bad record is told with its place by each query that it hurt, and no good one is.
 fn judge_errors(engine: &Engine, errors: &[Json], poisoned: &BTreeMap<(i32, i64), &str>) {
     let place = |error: &Json| {
         let partition = i32::try_from(error["partition"].as_i64().unwrap()).unwrap();

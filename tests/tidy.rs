@@ -257,3 +257,49 @@ fn every_must_names_its_test() {
     }
     none("Every MUST of docs/COMPONENTS.md ends with the name of the test that holds it", &wrong);
 }
+
+/// The faults that docs/FAULTS.md has to answer, by the first cell of their rows.
+const FAULTS: &str = "F1 F2 F3 F4 F5 F6 F7 F8 F12 F15 F16 F17 F18 F19 F20 F21 F22 F23 F25 F26 F27 F32 F33 F34 F35 F36 \
+     P1 P2 P3 P4 P5 P6 P7 P8 P9 P10 P11 P12 P13 P14 P15";
+
+#[test]
+fn every_fault_names_its_test() {
+    let faults = std::fs::read_to_string(root().join("docs/FAULTS.md")).expect("docs/FAULTS.md");
+    let sources: BTreeMap<String, String> = tracked(".rs").into_iter().collect();
+    let is_test = |file: &str, name: &str| {
+        let lines: Vec<&str> =
+            sources.get(file).map_or(Vec::new(), |text| text.lines().map(str::trim).collect());
+        let at = lines.iter().position(|line| line.contains(&format!("fn {name}(")));
+        // The attribute stands somewhat above; the tests of `proptest!` and of contracts have it, too.
+        at.is_some_and(|at| {
+            lines[at.saturating_sub(4)..at].iter().any(|line| line.starts_with("#[") && line.contains("test"))
+        })
+    };
+    let (mut wrong, mut answered) = (Vec::new(), BTreeSet::new());
+    for row in faults.lines().filter(|line| line.starts_with("| F") || line.starts_with("| P")) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let fault = cells[0].trim_start_matches("| ");
+        let mut named = Vec::new();
+        for word in cells[cells.len() - 1].split('`').skip(1).step_by(2) {
+            if !word.ends_with(".rs") {
+                named.push(word);
+                continue;
+            }
+            if named.is_empty() {
+                wrong.push(format!("{fault}: no test in front of `{word}`"));
+            }
+            for name in named.drain(..) {
+                if is_test(word, name) {
+                    answered.insert(fault);
+                } else {
+                    wrong.push(format!("{fault}: no test `{name}` in `{word}`"));
+                }
+            }
+        }
+        wrong.extend(named.into_iter().map(|name| format!("{fault}: `{name}` stands in no file")));
+    }
+    wrong.extend(
+        FAULTS.split(' ').filter(|fault| !answered.contains(fault)).map(|fault| format!("{fault}: no test")),
+    );
+    none("Every fault of docs/FAULTS.md names tests that exist, with their files", &wrong);
+}

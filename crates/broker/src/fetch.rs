@@ -110,13 +110,18 @@ pub(crate) fn read(
     lookahead: &mut Lookahead,
 ) -> Result<Found, BusError> {
     replica.check_exists()?;
+    let mut found = Found { next_offset: from, ..Found::default() };
+    let was_fenced = replica.log().is_fenced();
     let range = replica.range();
+    if from > range.latest && (was_fenced || replica.log().is_fenced()) {
+        // The disk failed, and what was read ahead of it is lost. What comes after it has later offsets.
+        return Ok(found);
+    }
     if from < range.earliest || from > range.latest {
         let (at, earliest, latest) = (replica.at.clone(), range.earliest, range.latest);
         return Err(BusError::OffsetOutOfRange { at, offset: from, earliest, latest });
     }
     let end = if isolation == Isolation::ReadCommitted { range.stable } else { range.latest };
-    let mut found = Found { next_offset: from, ..Found::default() };
     while found.next_offset < end && found.bytes < bytes_max && found.records.len() < records_max {
         let began_at = found.next_offset;
         let want = (bytes_max - found.bytes).min(limits::READ_BYTES);

@@ -3,7 +3,7 @@
 //! A transaction is known by producer id and epoch; every committed one has an epoch of its own (KIP-890), so that a
 //! marker says of exactly one transaction how it ended, whatever else a failing disk did to the order of things.
 
-use crate::error::bus_error;
+use crate::error::{bus_error, unavailable};
 use crate::limits;
 use millstream_bus::meter::TopicMeter;
 use millstream_bus::{BusError, OffsetRange, TopicPartition};
@@ -152,9 +152,18 @@ impl Replica {
         self.log.flushed(next_offset).await.map_err(bus_error)
     }
 
-    /// Puts everything before an offset that a group reached on disk, so that the offset never points past the log.
+    /// Puts everything before an offset that a group reached on disk, so that the offset never points past the log, nor past
+    /// records that were read and then lost with the disk: those come again.
     pub(crate) async fn flushed_input(&self, offset: i64) -> Result<(), BusError> {
+        let was_fenced = self.log.is_fenced();
         let range = self.log.range();
+        let is_behind_lost = self.log.is_lost(offset - 1) && self.log.is_lost(offset);
+        if is_behind_lost || (offset > range.next && (was_fenced || self.log.is_fenced())) {
+            let at = &self.at;
+            return Err(unavailable(format!(
+                "records of `{at}` before offset {offset} were lost with the disk"
+            )));
+        }
         let offset = offset.min(range.next);
         if offset <= range.durable { Ok(()) } else { self.flushed(offset).await }
     }

@@ -1,7 +1,7 @@
 //! Random histories on a compacted topic, on a disk that fails, fills up and loses its power: for readers of committed records the
 //! newest committed record of each key is the newest, whatever compaction took away and however late a marker came.
 //!
-//! `MILLSTREAM_TORTURE_ROUNDS` is the number of histories (12 by default), `MILLSTREAM_SEED` the first one's seed.
+//! `MILLSTREAM_TORTURE_ROUNDS` is the number of histories (40 by default), `MILLSTREAM_SEED` the first one's seed.
 #![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 mod support;
@@ -178,7 +178,7 @@ async fn history(seed: u64) {
 #[test]
 fn the_newest_committed_record_of_each_key_stays_whatever_the_disk_does() {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
-    let rounds = number("MILLSTREAM_TORTURE_ROUNDS").unwrap_or(12);
+    let rounds = number("MILLSTREAM_TORTURE_ROUNDS").unwrap_or(40);
     let first = number("MILLSTREAM_SEED").unwrap_or(1);
     for seed in first..first + rounds {
         println!("seed {seed}");

@@ -1,5 +1,4 @@
 //! More than the process can do, or has: scans too often, machines too slow, too few file handles, clients that do not read.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use millstream_model::Value as Cell;
 use millstream_tests::oracle::{Usage, Verdict, eventually, judge_counter};

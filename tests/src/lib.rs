@@ -2,7 +2,8 @@
 //!
 //! What it is: [`oracle`] (one checker for every fault of every part), [`peer`] (processes and ports that a test owns),
 //! [`rogue`] (a Modbus machine that goes wrong by rule), [`rooms`] (the real rooms wired up inside the test),
-//! [`simulated`] (a Modbus machine for processes), [`running`] (`millstream run` on a folder, and its topics).
+//! [`simulated`] (a Modbus machine for processes), [`running`] (`millstream run` on a folder, and its topics),
+//! [`wiretap`] (what passed on a wire, for another's decoder).
 //! What it is not: it is not shipped, and it mocks nothing.
 //!
 //! Three types to know: [`oracle::Ledger`] (what was acknowledged), [`oracle::Verdict`] (what was found wrong),
@@ -16,3 +17,4 @@ pub mod rogue;
 pub mod rooms;
 pub mod running;
 pub mod simulated;
+pub mod wiretap;

@@ -12,6 +12,7 @@ use millstream_model::metric::Collect;
 use millstream_plant::{LogSettings, Plant};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -132,8 +133,17 @@ fn forward_id(data_dir: &Path) -> Result<String, Failure> {
     }
     // Random keys are the system's; nothing secret hangs on them, only that no two folders share a name.
     let id = format!("{:016x}", RandomState::new().hash_one(&path));
-    std::fs::create_dir_all(data_dir).and_then(|()| std::fs::write(&path, &id)).map_err(failed)?;
+    keep(data_dir, &path, &id).map_err(failed)?;
     Ok(id)
+}
+
+/// Writes the name so that a power cut does not take it: under another one everything would be shipped once more.
+fn keep(data_dir: &Path, path: &Path, id: &str) -> std::io::Result<()> {
+    std::fs::create_dir_all(data_dir)?;
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(id.as_bytes())?;
+    file.sync_all()?;
+    std::fs::File::open(data_dir)?.sync_all()
 }
 
 /// Apache Kafka at `servers`.

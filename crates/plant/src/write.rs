@@ -4,10 +4,12 @@ use crate::device::Reached;
 use crate::name;
 use crate::said::{SaidRule, SaidWrites};
 use crate::section::{Mistakes, Said};
+use crate::text::Text;
 use millstream_connect::plc_sink::SinkDevice;
 use millstream_driver::TagSpec;
 use millstream_driver::guard::WriteRule;
 use millstream_model::{AssetPath, DataType, Diagnostic, TagType};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -21,7 +23,26 @@ pub(crate) fn rules(writes: &SaidWrites, reached: Option<&Reached>, out: &mut Mi
         name::check_tag(&said.name, out);
         rules.extend(rule(said, reached, out));
     }
+    check_addresses(&writes.rules, out);
     rules
+}
+
+/// The guard holds a step and an interval against one rule's writes: a second way to the same place goes around both.
+fn check_addresses(rules: &[SaidRule], out: &mut Mistakes) {
+    let mut first: BTreeMap<&str, &Said<Text>> = BTreeMap::new();
+    for rule in rules {
+        let Some(address) = &rule.address else { continue };
+        let Some(earlier) = first.get(address.as_str()) else {
+            first.insert(address.as_str(), address);
+            continue;
+        };
+        let twice = address
+            .warning("same-address", format!("two rules allow writes to `{}`", address.as_str()))
+            .label("neither knows of the other's writes, so each has its own interval and limits")
+            .help("keep one of them, with the stricter limits")
+            .also(earlier.span.clone(), "the first one");
+        out.push(twice);
+    }
 }
 
 /// Which topic may ask for these writes.

@@ -127,6 +127,8 @@ pub(crate) fn read(
         let want = (bytes_max - found.bytes).min(limits::READ_BYTES);
         let bytes = match replica.log().read(began_at, want) {
             Ok(bytes) => bytes,
+            // The disk failed since the range was looked up.
+            Err(LogError::OffsetOutOfRange { next, .. }) if began_at > next => break,
             // What was found before it is handed out first; the error comes again.
             Err(_) if !found.records.is_empty() => break,
             Err(error) => return Err(bus_error(error)),

@@ -430,3 +430,21 @@ async fn two_thousand_devices_are_two_thousand_tasks() {
     bench.scheduler.stop().await;
     assert_eq!(alive(), before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_takes_connections_and_never_answers_is_not_online() {
+    let fake = Fake::with(&[("a", Value::Real(1.0))]);
+    fake.script.lock().mute = true;
+    let observer = Arc::new(Observer::default());
+    let config = config("d", &fake, vec![group(100, &["a"]), group(200, &["a"])], Vec::new());
+    let _scheduler =
+        Scheduler::start_seeded(vec![config], observer.clone(), observer.clone(), TestClock::new(), 7);
+    sleep(Duration::from_mins(10)).await;
+    assert_eq!(observer.states(), [DeviceState::Offline], "said once");
+    assert!(observer.changes.lock()[0].cause.contains("does not answer"));
+    assert_eq!(observer.rows.lock().len(), 2, "one row per group says that it is lost");
+    let connects = fake.script.lock().connects_seen;
+    assert!(connects < 100, "{connects}: the back-off grows although each connection is made");
+    fake.script.lock().mute = false;
+    observer.until("online", |o| o.states().contains(&DeviceState::Online)).await;
+}

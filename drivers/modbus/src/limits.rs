@@ -35,6 +35,9 @@ pub const TOMBSTONES: usize = 256;
 /// Rounds of unanswered requests, with no answer at all in between, after which the connection counts as dead.
 pub const SILENT_ROUNDS: u32 = 3;
 
+/// Frames in a row that answer nothing, after which the peer counts as mad: reading on would only cost its neighbours time.
+pub const DROPPED_FRAMES: u32 = 1_000;
+
 /// First pause before a refused address is asked for again.
 pub const HOLE_RETRY_MIN: Duration = Duration::from_secs(5);
 /// Longest pause before a refused address is asked for again; the first one too where no tag needs the address.

@@ -13,10 +13,11 @@ pub mod units;
 pub mod write;
 
 use crate::codec::{Answer, ExceptionCode, Expect, Header, Response};
-use crate::limits::{HEADER_BYTES, SILENT_ROUNDS, TOMBSTONES};
+use crate::limits::{DROPPED_FRAMES, HEADER_BYTES, SILENT_ROUNDS, TOMBSTONES};
 use bytes::{Buf as _, Bytes, BytesMut};
+use millstream_driver::wire::{DecodeError, DecodeErrorKind};
 use millstream_driver::{Busy, Machine, ProtocolError, SessionCounters};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -95,7 +96,11 @@ pub struct Client {
     output: BytesMut,
     events: VecDeque<Event>,
     silent_rounds: u32,
+    /// Units that did not answer since anything did.
+    silent_units: BTreeSet<u8>,
     timeouts_in_a_row: u32,
+    dropped_in_a_row: u32,
+    has_answered: bool,
     counters: Arc<SessionCounters>,
 }
 
@@ -110,7 +115,10 @@ impl Client {
             output: BytesMut::new(),
             events: VecDeque::new(),
             silent_rounds: 0,
+            silent_units: BTreeSet::new(),
             timeouts_in_a_row: 0,
+            dropped_in_a_row: 0,
+            has_answered: false,
             counters,
         }
     }
@@ -133,15 +141,35 @@ impl Client {
         }
     }
 
+    /// The peer lives.
+    fn hear(&mut self) {
+        self.has_answered = true;
+        self.silent_rounds = 0;
+        self.silent_units.clear();
+        self.timeouts_in_a_row = 0;
+        self.dropped_in_a_row = 0;
+    }
+
+    fn drop_frame(&mut self) {
+        self.counters.dropped_frames.increment();
+        self.dropped_in_a_row = self.dropped_in_a_row.saturating_add(1);
+    }
+
+    /// Whether nobody at all is there. On a connection that has never answered every unit is asked first: those behind a
+    /// gateway that are switched off must not hide their neighbours.
+    fn is_dead(&self) -> bool {
+        let all_asked = self.silent_rounds as usize > self.silent_units.len();
+        self.silent_rounds >= SILENT_ROUNDS && (self.has_answered || all_asked)
+    }
+
     fn frame(&mut self, now: Instant, header: Header, pdu: &[u8]) {
         let id = header.transaction;
         let Some(index) = self.flights.iter().position(|flight| flight.transaction == id) else {
-            self.counters.dropped_frames.increment();
+            self.drop_frame();
             let buried = self.tombstones.iter().position(|t| t.transaction == id && t.unit == header.unit);
             if let Some(tombstone) = buried.and_then(|index| self.tombstones.remove(index)) {
                 // Late, but a sign of life, at least of a gateway.
-                self.silent_rounds = 0;
-                self.timeouts_in_a_row = 0;
+                self.hear();
                 if let Ok(Response::Exception { code, .. }) = Response::decode(pdu)
                     && code.is_gateway()
                 {
@@ -159,14 +187,14 @@ impl Client {
         };
         let flight = &mut self.flights[index];
         if flight.unit != header.unit {
-            self.counters.dropped_frames.increment();
+            self.drop_frame();
             return;
         }
         let buffer = &mut flight.command.buffer;
         buffer.clear();
         let outcome = match flight.command.expect.check(pdu) {
             Answer::Foreign => {
-                self.counters.dropped_frames.increment();
+                self.drop_frame();
                 return;
             }
             Answer::Data(data) => {
@@ -196,8 +224,7 @@ impl Client {
         let flight = self.flights.swap_remove(index);
         let round_trip = now.saturating_duration_since(flight.sent_at);
         self.counters.round_trip.observe(round_trip);
-        self.silent_rounds = 0;
-        self.timeouts_in_a_row = 0;
+        self.hear();
         self.events.push_back(Event {
             ticket: flight.command.ticket,
             unit: flight.unit,
@@ -218,6 +245,10 @@ impl Machine for Client {
             let Some(pdu) = input.get(HEADER_BYTES..bytes) else { break };
             self.frame(now, header, pdu);
             input.advance(bytes);
+            if self.dropped_in_a_row > DROPPED_FRAMES {
+                let kind = DecodeErrorKind::Value(self.dropped_in_a_row.into());
+                return Err(DecodeError { what: "frames in a row that answer nothing", at: 0, kind }.into());
+            }
         }
         Ok(())
     }
@@ -264,6 +295,7 @@ impl Machine for Client {
             }
             let flight = self.flights.remove(index);
             counts |= !flight.command.is_probe;
+            self.silent_units.insert(flight.unit);
             self.timeouts_in_a_row += u32::from(!flight.command.is_probe);
             self.counters.timeouts.increment();
             if self.tombstones.len() >= TOMBSTONES {
@@ -280,7 +312,7 @@ impl Machine for Client {
         }
         // Requests that were in flight together are one sign of silence, not several.
         self.silent_rounds += u32::from(counts);
-        if self.silent_rounds >= SILENT_ROUNDS {
+        if self.is_dead() {
             return Err(ProtocolError::Silent(self.timeouts_in_a_row));
         }
         Ok(())

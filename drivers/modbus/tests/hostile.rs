@@ -5,9 +5,9 @@ mod rig;
 
 use bytes::BytesMut;
 use millstream_driver::simulate::{SimulatorContext, SimulatorCounters};
-use millstream_driver::{Machine as _, SessionCounters};
+use millstream_driver::{Machine as _, ProtocolError, SessionCounters};
 use millstream_modbus::codec::{Expect, RegisterRange, Request, adu};
-use millstream_modbus::limits::ADU_BYTES;
+use millstream_modbus::limits::{self, ADU_BYTES};
 use millstream_modbus::session::{Client, Command, Outcome};
 use millstream_modbus::simulator;
 use proptest::prelude::*;
@@ -137,4 +137,18 @@ proptest! {
         server.transmit(&mut answer);
         prop_assert!(frame.is_empty() && !answer.is_empty());
     }
+}
+
+/// A peer that talks without end is hung up on, before its neighbours in the process feel it.
+#[test]
+fn a_flood_of_frames_that_answer_nothing_ends_the_conversation() {
+    let counters = Arc::new(SessionCounters::default());
+    let mut client = Client::new(1, counters.clone());
+    let frame = [0, 9, 0, 0, 0, 3, 1, 0x83, 2];
+    let allowed = usize::try_from(limits::DROPPED_FRAMES).unwrap();
+    let mut input = BytesMut::from(&*frame.repeat(allowed));
+    client.receive(Instant::now(), &mut input).unwrap();
+    let ended = client.receive(Instant::now(), &mut BytesMut::from(&*frame.repeat(allowed)));
+    assert!(matches!(ended, Err(ProtocolError::Malformed(_))));
+    assert_eq!(counters.dropped_frames.get(), u64::from(limits::DROPPED_FRAMES) + 1);
 }

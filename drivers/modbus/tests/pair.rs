@@ -488,3 +488,24 @@ async fn a_device_that_refuses_several_file_ranges_at_once_is_asked_for_one_by_o
     assert_eq!(numbers(&rig.cells().await), [Some(1), Some(500)]);
     assert_eq!(rig.sent().iter().map(|pdu| pdu[1]).collect::<Vec<_>>(), [7, 7], "one range in each frame");
 }
+
+/// Three silent units are no dead connection: those behind them on the same gateway are still asked.
+#[tokio::test(start_paused = true)]
+async fn units_that_are_off_from_the_start_do_not_hide_their_neighbours() {
+    let unit = |unit: u64| {
+        holds(&format!("u{unit}"), &format!("holding-register:1:UINT{{unit-id: {unit}}}"), Value::UInt(unit))
+    };
+    let mut rig = rig("?request-timeout=500", (1..=6).map(unit).collect());
+    rig.faults.set(|faults| faults.silent_units.extend(1..=5));
+    let cells = rig.cells().await;
+    assert_eq!(cells[5], Cell::Good(Value::UInt(6)));
+    assert!(cells[..5].iter().all(|cell| *cell == Cell::Bad(Status::BadTimeout)), "{cells:?}");
+    let start = Instant::now();
+    rig.cells().await;
+    assert!(start.elapsed() < 100 * MS, "now they are known");
+    // Where nobody answers at all, that is found out: every unit once, and one of them again.
+    let mut dead = rig_in_pieces("?request-timeout=500", (1..=4).map(unit).collect(), 4096, 1);
+    dead.faults.set(|faults| faults.silent_units.extend(1..=4));
+    dead.cells().await;
+    assert!(matches!(dead.read().await, Err(SessionError::Protocol(ProtocolError::Silent(5)))));
+}

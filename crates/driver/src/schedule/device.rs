@@ -39,6 +39,8 @@ pub(super) struct DeviceTask {
     groups: Vec<ScanGroup>,
     back_off: BackOff,
     slow_down: SlowDown,
+    /// Scans of this connection without any answer, while the device is away.
+    unanswered: usize,
     /// What ended the last session, until the observer has been told.
     trouble: Option<SessionError>,
     /// Writes that are being done, in case the task fails.
@@ -107,6 +109,7 @@ impl DeviceTask {
             groups: Vec::new(),
             back_off: BackOff::new(random),
             slow_down: SlowDown::default(),
+            unanswered: 0,
             trouble: None,
             writing: Vec::new(),
             lost: Vec::new(),
@@ -199,6 +202,7 @@ impl DeviceTask {
     async fn serve(&mut self, session: &mut dyn Session) -> Result<Next, SessionError> {
         let mut stop = self.stop.clone();
         let now = Instant::now();
+        self.unanswered = 0;
         for group in &mut self.groups {
             group.prepare(&self.config.name, session);
             group.beat.resume(now);
@@ -247,6 +251,7 @@ impl DeviceTask {
         let missed = group.beat.begin(began);
         let answers = &self.metrics.session.round_trip;
         let (count, sum) = (answers.count(), answers.sum());
+        let asked = self.metrics.session.requests.get();
         tokio::select! {
             biased;
             () = stop.wanted() => return Ok(Next::Stop),
@@ -265,6 +270,12 @@ impl DeviceTask {
             self.metrics.slowed_down.set(i64::from(self.slow_down.level()));
         }
         // A device is online when it has answered, not when it has accepted a connection.
+        let was_online = self.status.borrow().state == DeviceState::Online;
+        if answered == 0 && self.metrics.session.requests.get() > asked && !was_online {
+            group.beat.finish(Instant::now(), 0);
+            self.unanswered += 1;
+            return if self.unanswered < self.groups.len() { Ok(Next::GoOn) } else { Err(mute()) };
+        }
         self.come_online().await;
         if let Some(group) = self.groups.get_mut(index) {
             let scan = Scan { device: &self.config.name, group: group.index, row: &group.row, missed };
@@ -466,6 +477,12 @@ impl DeviceTask {
             timeout: self.config.governor.scan_timeout,
         }
     }
+}
+
+/// It was asked for every group, and no answer came.
+fn mute() -> SessionError {
+    let cause = "it takes the connection, but does not answer".to_owned();
+    SessionError::Lost { cause, status: Status::BadTimeout }
 }
 
 impl Drop for DeviceTask {

@@ -74,6 +74,7 @@ macro_rules! bus_contract {
                     deleting_past_the_end_is_refused
                     a_partition_is_asked_for_once
                     the_range_tells_first_and_next_offset
+                    the_ranges_of_many_partitions_are_those_of_each
                 }
                 topics {
                     a_topic_is_created_described_listed_and_deleted

@@ -92,6 +92,20 @@ pub trait Bus: Send + Sync + fmt::Debug + 'static {
     /// First, last stable and next offset of a partition.
     async fn offsets(&self, of: &TopicPartition) -> Result<OffsetRange, BusError>;
 
+    /// [`Bus::offsets`] of many partitions, in their order; `None` for one whose topic is not there. An engine over a network
+    /// asks for all of them at once.
+    async fn offsets_of_all(&self, all: &[TopicPartition]) -> Result<Vec<Option<OffsetRange>>, BusError> {
+        let mut found = Vec::with_capacity(all.len());
+        for of in all {
+            found.push(match self.offsets(of).await {
+                Ok(range) => Some(range),
+                Err(BusError::UnknownTopic(_)) => None,
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(found)
+    }
+
     /// The first offset whose timestamp is at least `time`; `None` where every record is older.
     async fn offset_for_time(&self, of: &TopicPartition, time: Timestamp) -> Result<Option<i64>, BusError>;
 

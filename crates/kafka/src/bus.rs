@@ -105,6 +105,24 @@ impl Bus for KafkaBus {
         Ok(OffsetRange { earliest: uncommitted.0, stable: committed.1, latest: uncommitted.1 })
     }
 
+    async fn offsets_of_all(&self, all: &[TopicPartition]) -> Result<Vec<Option<OffsetRange>>, BusError> {
+        let all: Arc<[TopicPartition]> = all.into();
+        let each = |isolation, word| {
+            let (directory, all) = (Arc::clone(&self.engine.directory), Arc::clone(&all));
+            blocking(move || directory.offsets(&all, isolation, word))
+        };
+        let (earliest, stable, latest) = tokio::try_join!(
+            each(Isolation::ReadUncommitted, Offset::Beginning),
+            each(Isolation::ReadCommitted, Offset::End),
+            each(Isolation::ReadUncommitted, Offset::End),
+        )?;
+        let ranges = earliest.into_iter().zip(stable).zip(latest);
+        let range = |((earliest, stable), latest): ((Option<i64>, Option<i64>), Option<i64>)| {
+            Some(OffsetRange { earliest: earliest?, stable: stable?, latest: latest? })
+        };
+        Ok(ranges.map(range).collect())
+    }
+
     async fn offset_for_time(&self, of: &TopicPartition, time: Timestamp) -> Result<Option<i64>, BusError> {
         self.engine.directory.require(of).await?;
         let (directory, of) = (Arc::clone(&self.engine.directory), of.clone());

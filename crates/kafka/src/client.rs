@@ -1,9 +1,11 @@
 //! What all clients of librdkafka here have in common: logging, blocking calls, and knowing which topics there are.
 
 use crate::error::{bus_error, unavailable};
+use crate::fetch::partition_list;
 use crate::{KafkaSettings, limits};
 use millstream_bus::{BusError, Isolation, TopicPartition};
 use parking_lot::Mutex;
+use rdkafka::Offset;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -162,6 +164,46 @@ impl Directory {
             }
         })
         .await
+    }
+
+    /// The first ([`Offset::Beginning`]) or next ([`Offset::End`]) offset of many partitions as `isolation` sees it, with one
+    /// request to each broker; `None` for a partition that is not there. Blocks.
+    pub(crate) fn offsets(
+        &self,
+        all: &[TopicPartition],
+        isolation: Isolation,
+        word: Offset,
+    ) -> Result<Vec<Option<i64>>, BusError> {
+        if all.is_empty() {
+            return Ok(Vec::new());
+        }
+        // The protocol's own words for "first" and "next" stand where times do (ListOffsets).
+        let asked = partition_list(all.iter().map(|of| (of.clone(), word)))?;
+        let found = self
+            .client(isolation)
+            .offsets_for_times(asked, limits::REQUEST_TIMEOUT)
+            .map_err(|error| bus_error(&error, "the offsets of all topics"))?;
+        let mut answers = BTreeMap::new();
+        for element in found.elements() {
+            answers.insert(
+                (element.topic().to_owned(), element.partition()),
+                (element.error(), element.offset()),
+            );
+        }
+        let answer = |of: &TopicPartition| match answers.get(&(of.topic.to_string(), of.partition)) {
+            Some((Ok(()), Offset::Offset(offset))) => Ok(Some(*offset)),
+            // What hinders one partition (a leader that moves) is waited for, or told, by asking for it alone.
+            Some((Err(error), _)) if has_moved(error) => {
+                let (first, next) = self.watermarks(of, isolation)?;
+                Ok(Some(if word == Offset::Beginning { first } else { next }))
+            }
+            Some((Err(error), _)) => match bus_error(error, &of.to_string()) {
+                BusError::UnknownTopic(_) => Ok(None),
+                error => Err(error),
+            },
+            _ => Ok(None),
+        };
+        all.iter().map(answer).collect()
     }
 
     /// First offset, and next offset as `isolation` sees it. Blocks.

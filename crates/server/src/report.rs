@@ -143,40 +143,51 @@ impl Reporter {
 
 /// Every topic with its offsets; no rates.
 pub async fn topics(bus: &dyn Bus) -> Result<Vec<TopicStatus>, BusError> {
-    let mut topics = Vec::new();
-    for description in bus.topics().await? {
-        match topic_status(bus, description).await {
-            Ok(topic) => topics.push(topic),
-            // Deleted between the two calls.
-            Err(BusError::UnknownTopic(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(topics)
+    let descriptions = bus.topics().await?;
+    let partitions: Vec<TopicPartition> = descriptions.iter().flat_map(partitions_of).collect();
+    // All at once: a cluster may have thousands, and be far away.
+    let mut ranges = bus.offsets_of_all(&partitions).await?.into_iter();
+    let with_offsets = |description: TopicDescription| {
+        let count = usize::try_from(description.partitions).unwrap_or(0);
+        let ranges: Option<Vec<OffsetRange>> =
+            ranges.by_ref().take(count).collect::<Vec<_>>().into_iter().collect();
+        // A topic that was deleted between the two calls has none.
+        Some(topic_status(description, &ranges?))
+    };
+    Ok(descriptions.into_iter().filter_map(with_offsets).collect())
 }
 
 /// One topic with its offsets; no rate.
 pub async fn topic(bus: &dyn Bus, name: &str) -> Result<TopicStatus, BusError> {
-    topic_status(bus, bus.describe_topic(name).await?).await
+    let description = bus.describe_topic(name).await?;
+    let partitions: Vec<TopicPartition> = partitions_of(&description).collect();
+    let ranges: Option<Vec<OffsetRange>> = bus.offsets_of_all(&partitions).await?.into_iter().collect();
+    let ranges = ranges.ok_or_else(|| BusError::UnknownTopic(name.to_owned()))?;
+    Ok(topic_status(description, &ranges))
 }
 
-async fn topic_status(bus: &dyn Bus, description: TopicDescription) -> Result<TopicStatus, BusError> {
+fn partitions_of(description: &TopicDescription) -> impl Iterator<Item = TopicPartition> + use<> {
     let name: Arc<str> = description.name.as_str().into();
-    let mut partitions = Vec::new();
-    for partition in 0..description.partitions {
-        let OffsetRange { earliest, latest, .. } =
-            bus.offsets(&TopicPartition::new(name.clone(), partition)).await?;
-        partitions.push(PartitionStatus { partition, earliest, latest });
-    }
+    (0..description.partitions).map(move |partition| TopicPartition::new(name.clone(), partition))
+}
+
+fn topic_status(description: TopicDescription, ranges: &[OffsetRange]) -> TopicStatus {
+    let ranges = (0..).zip(ranges);
+    let partition = |(partition, range): (i32, &OffsetRange)| PartitionStatus {
+        partition,
+        earliest: range.earliest,
+        latest: range.latest,
+    };
+    let partitions: Vec<PartitionStatus> = ranges.map(partition).collect();
     let records = partitions.iter().map(|p| u64::try_from(p.latest - p.earliest).unwrap_or(0)).sum();
-    Ok(TopicStatus {
+    TopicStatus {
         name: description.name,
         partitions,
         configs: description.configs,
         records,
         size_bytes: description.size_bytes,
         records_per_second: None,
-    })
+    }
 }
 
 fn totals(devices: &[DeviceFacts], queries: &[QueryFacts]) -> BTreeMap<(&'static str, String), u64> {

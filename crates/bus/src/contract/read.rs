@@ -247,3 +247,26 @@ pub async fn the_range_tells_first_and_next_offset(bus: Arc<dyn Bus>) {
     let range = bus.offsets(&of).await.unwrap();
     assert_eq!((range.earliest, range.stable, range.latest), (0, 2, 2));
 }
+
+pub async fn the_ranges_of_many_partitions_are_those_of_each(bus: Arc<dyn Bus>) {
+    let (first, second) = (topic(&bus, 2).await, topic(&bus, 1).await);
+    let all = [at(&first, 0), at("contract-nowhere", 0), at(&first, 1), at(&second, 0)];
+    append(&bus, &all[0], &["a", "b", "c"]).await;
+    append(&bus, &all[3], &["d"]).await;
+    bus.delete_records(&all[0], 1).await.unwrap();
+    // An open transaction: what is stable and what is next differ.
+    let mut producer = bus.transactional(&format!("ranges-{second}")).await.unwrap();
+    let mut transaction = producer.begin().await.unwrap();
+    transaction.append(&all[3], vec![Record::new(None, Some("e".into()), Timestamp(BASE))]).await.unwrap();
+    let ranges = bus.offsets_of_all(&all).await.unwrap();
+    for (of, range) in all.iter().zip(&ranges) {
+        match bus.offsets(of).await {
+            Err(BusError::UnknownTopic(_)) => assert_eq!(*range, None, "{of}"),
+            each => assert_eq!(range.map(Ok), Some(each), "{of}"),
+        }
+    }
+    assert_eq!(ranges.iter().flatten().count(), 3);
+    assert_eq!(ranges[3].map(|range| (range.stable, range.latest)), Some((1, 2)));
+    transaction.commit().await.unwrap();
+    assert_eq!(bus.offsets_of_all(&[]).await, Ok(Vec::new()));
+}

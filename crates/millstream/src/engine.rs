@@ -12,7 +12,7 @@ use millstream_model::metric::Collect;
 use millstream_plant::{LogSettings, Plant};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -90,6 +90,8 @@ async fn embedded(settings: &LogSettings, clock: Arc<dyn Clock>) -> Result<Arc<E
     Ok(Embedded::open(log, EmbeddedConfig::default(), clock).await?)
 }
 
+const UNREADABLE: &str = "the log cannot be read as it is; keep a copy of the folder before anything else";
+
 /// Why there is no log, and what to do.
 fn unusable(error: &LogError, settings: &LogSettings) -> Failure {
     let set = "set another folder: [log] data_dir = \"/var/lib/millstream\"";
@@ -97,15 +99,24 @@ fn unusable(error: &LogError, settings: &LogSettings) -> Failure {
         LogError::DataDir { .. } => {
             Failure::mistake(error.to_string(), format!("end the process that has the folder, or {set}"))
         }
-        LogError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-            Failure::mistake(
-                error.to_string(),
-                format!("let the user of this process write to `{}`, or {set}", settings.data_dir.display()),
-            )
+        LogError::Io { source, .. } => {
+            let folder = settings.data_dir.display();
+            let help = match source.kind() {
+                ErrorKind::PermissionDenied => {
+                    format!("let the user of this process write to `{folder}`, or {set}")
+                }
+                ErrorKind::ReadOnlyFilesystem => {
+                    format!("`{folder}` is on a disk that cannot be written; {set}")
+                }
+                ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+                    format!("`{folder}` is no folder; {set}")
+                }
+                _ => return Failure::failed(error.to_string()).help(UNREADABLE),
+            };
+            Failure::mistake(error.to_string(), help)
         }
         LogError::DiskFull { .. } => Failure::failed(error.to_string()),
-        _ => Failure::failed(error.to_string())
-            .help("the log cannot be read as it is; keep a copy of the folder before anything else"),
+        _ => Failure::failed(error.to_string()).help(UNREADABLE),
     }
 }
 
@@ -128,7 +139,7 @@ fn forward_id(data_dir: &Path) -> Result<String, Failure> {
     let failed = |error: std::io::Error| Failure::failed(format!("cannot use `{}`: {error}", path.display()));
     match std::fs::read_to_string(&path) {
         Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
     // Random keys are the system's; nothing secret hangs on them, only that no two folders share a name.

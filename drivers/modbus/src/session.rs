@@ -246,7 +246,8 @@ impl Machine for Client {
             self.frame(now, header, pdu);
             input.advance(bytes);
             if self.dropped_in_a_row > DROPPED_FRAMES {
-                let kind = DecodeErrorKind::Value(self.dropped_in_a_row.into());
+                let (max, got) = (DROPPED_FRAMES as usize, self.dropped_in_a_row as usize);
+                let kind = DecodeErrorKind::Limit { max, got };
                 return Err(DecodeError { what: "frames in a row that answer nothing", at: 0, kind }.into());
             }
         }

@@ -180,7 +180,7 @@ pub(super) fn clock(elapsed: Duration) -> String {
 /// What is said at the end.
 pub(super) fn farewell(scene: &Scene) -> String {
     let times = match scene.rounds {
-        0 => "not yet".to_owned(),
+        0 => return format!("The loop has not closed yet, after {}.", clock(scene.elapsed)),
         1 => "once".to_owned(),
         rounds => format!("{rounds} times"),
     };

@@ -166,7 +166,7 @@ fn what_is_stale_is_not_green() {
 #[test]
 fn the_loop_is_closed_when_an_alarm_comes_and_goes() {
     let mut scene = scene();
-    assert_eq!(farewell(&scene), "The loop closed not yet in 00:05.");
+    assert_eq!(farewell(&scene), "The loop has not closed yet, after 00:05.");
     scene.take(Event::Alarm { at_ms: 2, temperature: 54.9, hot: false });
     assert_eq!(scene.rounds, 1);
     assert_eq!(farewell(&scene), "The loop closed once in 00:05.");

@@ -138,22 +138,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection<T> {
         &self.knowledge
     }
 
-    /// Sends one request and awaits its answer, for functions that no scan uses (23, 43).
-    pub async fn transact(&mut self, command: Command) -> Result<Event, SessionError> {
-        let ticket = self.ticket();
-        let mut waiting = Some(Command { ticket, ..command });
-        loop {
-            if let Some(command) = waiting.take() {
-                waiting = self.pump.submit(command).await.map_err(ended)?;
-            }
-            let event = self.pump.event().await.map_err(ended)?;
-            if event.ticket == ticket {
-                return Ok(event);
-            }
-            self.note(&event);
-        }
-    }
-
     fn ticket(&mut self) -> u64 {
         self.tickets += 1;
         self.tickets

@@ -464,13 +464,14 @@ async fn transaction_ids_wrap_round_and_skip_the_buried() {
 
 #[tokio::test(start_paused = true)]
 async fn functions_that_no_scan_uses_work_too() {
-    let mut rig = rig("", registers(1..=9));
     let write = RegisterBlock::new(2, &[0, 30, 0, 40]).unwrap();
     let both = ReadWrite::new(RegisterRange::new(1, 3).unwrap(), write).unwrap();
-    let event = rig.transact(&Request::ReadWriteMultipleRegisters(both)).await;
-    assert_eq!((event.outcome, event.buffer.as_slice()), (Outcome::Data, &[0, 2, 0, 30, 0, 40][..]));
     let identify = Request::ReadDeviceIdentification { code: IdentificationCode::Basic, object: 0 };
-    let event = rig.transact(&identify).await;
+    let requests = [Request::ReadWriteMultipleRegisters(both), identify];
+    let [swapped, event] = &rig::transact(registers(1..=9), &requests).await[..] else {
+        panic!("two answers")
+    };
+    assert_eq!((&swapped.outcome, swapped.buffer.as_slice()), (&Outcome::Data, &[0, 2, 0, 30, 0, 40][..]));
     let Ok(Response::Identification(found)) = Response::decode(&event.buffer) else { panic!("{event:?}") };
     assert_eq!(found.objects()[0], (0, b"Millstream".as_slice()));
 }

@@ -16,10 +16,11 @@ use millstream_modbus::client::Connection;
 use millstream_modbus::codec::{Expect, Header, Request, adu};
 use millstream_modbus::limits::HEADER_BYTES;
 use millstream_modbus::options::Settings;
-use millstream_modbus::session::{Command, Event};
+use millstream_modbus::session::{Client, Command, Event};
 use millstream_modbus::{Address, Modbus, options, simulator};
 use millstream_model::{Cell, Clock, Row, Status, Timestamp, Value};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::Instant;
 
@@ -152,21 +153,6 @@ impl Rig {
         pdus
     }
 
-    /// Sends a request that is no scan's.
-    pub(crate) async fn transact(&mut self, request: &Request<'_>) -> Event {
-        let mut frame = BytesMut::new();
-        adu::encode_request(0, self.settings.unit, request, &mut frame);
-        let command = Command {
-            ticket: 0,
-            frame: frame.freeze(),
-            expect: Expect::new(request),
-            timeout: self.settings.request_timeout,
-            is_probe: false,
-            buffer: Vec::new(),
-        };
-        self.connection.transact(command).await.unwrap()
-    }
-
     pub(crate) async fn write(
         &mut self,
         writes: &[(&str, Value, bool)],
@@ -213,4 +199,35 @@ pub(crate) fn numbers(cells: &[Cell]) -> Vec<Option<u64>> {
         other => panic!("{other:?}"),
     };
     cells.iter().map(number).collect()
+}
+
+/// Sends requests that no session sends to a simulator with `tags`, and gives what came of them.
+pub(crate) async fn transact(tags: Vec<SimulatedTag>, requests: &[Request<'_>]) -> Vec<Event> {
+    let spec = spec("", tags);
+    let (near, far) = duplex(4096);
+    let context = SimulatorContext {
+        world: spec.world.clone(),
+        faults: spec.faults.clone(),
+        counters: Arc::default(),
+        seed: 1,
+    };
+    let server = simulator::Server::new(Arc::new(simulator::memory(&spec).unwrap()), context);
+    tokio::spawn(async move { Pump::new(far, server).idle().await });
+    let mut pump = Pump::new(near, Client::new(1, Arc::default()));
+    let mut events = Vec::new();
+    for request in requests {
+        let mut frame = BytesMut::new();
+        adu::encode_request(0, 1, request, &mut frame);
+        let command = Command {
+            ticket: 0,
+            frame: frame.freeze(),
+            expect: Expect::new(request),
+            timeout: Duration::from_secs(1),
+            is_probe: false,
+            buffer: Vec::new(),
+        };
+        assert!(pump.submit(command).await.unwrap().is_none());
+        events.push(pump.event().await.unwrap());
+    }
+    events
 }

@@ -113,12 +113,13 @@ async fn f1_a_link_that_drops_again_and_again_is_told_at_once_and_leaves_nothing
         assert_eq!(row.bad("count").map(|status| status.starts_with("Bad")), Some(true), "{}", row.json);
         let noticed = row.at.since(cut_at);
         assert!(row.at >= cut_at && noticed < Duration::from_secs(2), "told after {noticed:?}");
-        until("the state", PATIENCE, async || {
-            plant.states("press").await.last().filter(|state| state["state"] == "offline").map(|state| {
-                assert!(!state["cause"].as_str().unwrap().is_empty(), "{state}");
-            })
-        })
-        .await;
+        // It may be online again already.
+        let told = |state: &serde_json::Value| {
+            state["state"] == "offline" && state["since_ms"].as_i64().unwrap() >= cut_at.as_millis()
+        };
+        let state = until("the state", PATIENCE, async || plant.states("press").await.into_iter().find(told));
+        let state = state.await;
+        assert!(!state["cause"].as_str().unwrap().is_empty(), "{state}");
         machine.power(true);
         plant.reaches("press", DeviceState::Online).await;
     }

@@ -132,7 +132,10 @@ pub fn judge_counter(samples: &[Sample]) -> Verdict {
         match (sample, last) {
             (Sample::Gap, _) => gap = true,
             (Sample::Value(value), Some(before)) if *value > before + 1 && !gap => {
-                verdict.violated("O2", format!("{} to {} are missing and nothing says so", before + 1, value - 1));
+                verdict.violated(
+                    "O2",
+                    format!("{} to {} are missing and nothing says so", before + 1, value - 1),
+                );
                 last = Some(*value);
             }
             (Sample::Value(value), _) => {
@@ -177,7 +180,8 @@ impl Usage {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let number = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|rest| rest.trim_start_matches(':').split_whitespace().next()?.parse().ok()).unwrap_or(0)
+            line.and_then(|rest| rest.trim_start_matches(':').split_whitespace().next()?.parse().ok())
+                .unwrap_or(0)
         };
         let files = std::fs::read_dir(format!("/proc/{pid}/fd"))?.count();
         let threads = usize::try_from(number("Threads")).unwrap_or(usize::MAX);
@@ -282,7 +286,8 @@ mod tests {
 
     #[test]
     fn a_write_needs_an_intent_and_comes_once() {
-        let (intent, reached) = (|id: &str| WriteStep::Intent(id.into()), |id: &str| WriteStep::Reached(id.into()));
+        let (intent, reached) =
+            (|id: &str| WriteStep::Intent(id.into()), |id: &str| WriteStep::Reached(id.into()));
         assert!(judge_writes(&[intent("a"), reached("a"), intent("b")]).is_good());
         assert!(!judge_writes(&[reached("a"), intent("a")]).is_good());
         assert!(!judge_writes(&[intent("a"), reached("a"), reached("a")]).is_good());

@@ -302,8 +302,13 @@ async fn a_refusal_of_the_device_and_another_value_are_failures_and_latch() {
     bench.write("3", "a", 5.0).await;
     assert_eq!(code(&bench.write("4", "a", 5.0).await), "latched");
     assert_eq!(bench.write("5", "b", 5.0).await.verdict, VERIFIED, "other tags are not latched");
+    let latched = |device: &DeviceHandle| -> Vec<Arc<str>> {
+        device.latched().into_iter().map(|latch| latch.tag).collect()
+    };
+    assert_eq!((latched(&bench.device), bench.device.metrics.latched_tags.get()), (vec!["a".into()], 1));
     assert!(bench.device.rearm("a"));
     assert!(!bench.device.rearm("a"));
+    assert_eq!((latched(&bench.device), bench.device.metrics.latched_tags.get()), (vec![], 0));
     assert_eq!(bench.write("6", "a", 5.0).await.verdict, VERIFIED);
 }
 
@@ -398,6 +403,7 @@ async fn a_change_of_the_device_forgets_no_command_no_interval_and_no_latch() {
 
     let faster = config("d", &bench.fake, vec![group(100, &["a"])], rules.clone());
     let device = bench.scheduler.replace(faster).await.unwrap();
+    assert_eq!(device.metrics.latched_tags.get(), 1, "told before anybody asks for a write");
     assert_eq!(code(&device.write(ask("b1", "b", 3.0)).await[0]), "duplicate");
     assert_eq!(code(&device.write(ask("b2", "b", 3.0)).await[0]), "too-soon");
     assert_eq!(code(&device.write(ask("a1", "a", 5.0)).await[0]), "latched");
@@ -405,6 +411,7 @@ async fn a_change_of_the_device_forgets_no_command_no_interval_and_no_latch() {
     let relaxed = vec![WriteRule { max: Some(100.0), ..rule("a") }, rules[1].clone()];
     let mended = config("d", &bench.fake, vec![group(100, &["a"])], relaxed);
     let device = bench.scheduler.replace(mended).await.unwrap();
+    assert_eq!(device.metrics.latched_tags.get(), 0);
     assert_eq!(device.write(ask("a2", "a", 5.0)).await[0].verdict, VERIFIED, "its rule is another");
     assert_eq!(code(&device.write(ask("b3", "b", 3.0)).await[0]), "too-soon", "its rule is the same");
 }

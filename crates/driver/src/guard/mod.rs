@@ -138,6 +138,17 @@ pub enum Settlement {
     NotSent,
 }
 
+/// A tag that takes no writes because too many failed in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Latch {
+    /// The tag.
+    pub tag: Arc<str>,
+    /// How many failed.
+    pub failures: u32,
+    /// When the last of them did.
+    pub since: Timestamp,
+}
+
 /// The guard of one device. See the module.
 #[derive(Debug, Clone)]
 pub struct Guard {
@@ -151,14 +162,24 @@ struct GuardedTag {
     last: Option<Instant>,
     before_last: Option<Instant>,
     failures: u32,
+    /// When the last write failed; counts while there are failures.
+    failed_at: Timestamp,
+}
+
+impl GuardedTag {
+    fn new(rule: WriteRule) -> Self {
+        Self { rule, last: None, before_last: None, failures: 0, failed_at: Timestamp::default() }
+    }
+
+    fn is_latched(&self) -> bool {
+        self.failures >= limits::LATCH_FAILURES
+    }
 }
 
 impl Guard {
     /// A guard with these rules and nothing remembered.
     pub fn new(rules: impl IntoIterator<Item = WriteRule>) -> Self {
-        let tags = rules.into_iter().map(|rule| {
-            (rule.tag.name.clone(), GuardedTag { rule, last: None, before_last: None, failures: 0 })
-        });
+        let tags = rules.into_iter().map(|rule| (rule.tag.name.clone(), GuardedTag::new(rule)));
         Self { tags: tags.collect(), seen: Seen::new(limits::SEEN_IDS) }
     }
 
@@ -172,7 +193,7 @@ impl Guard {
             };
             (tag.last, tag.before_last) = (before.last, before.before_last);
             if tag.rule == before.rule {
-                tag.failures = before.failures;
+                (tag.failures, tag.failed_at) = (before.failures, before.failed_at);
             }
         }
     }
@@ -266,6 +287,7 @@ impl Guard {
             Settlement::Failed => {
                 tag.last = Some(now.monotonic);
                 tag.failures = tag.failures.saturating_add(1);
+                tag.failed_at = now.wall;
             }
             Settlement::NotSent => tag.last = tag.before_last,
         }
@@ -273,7 +295,23 @@ impl Guard {
 
     /// Whether a tag takes no writes because too many failed in a row.
     pub fn is_latched(&self, tag: &str) -> bool {
-        self.tags.get(tag).is_some_and(|tag| tag.failures >= limits::LATCH_FAILURES)
+        self.tags.get(tag).is_some_and(GuardedTag::is_latched)
+    }
+
+    /// Every tag that is latched, by name.
+    pub fn latched(&self) -> Vec<Latch> {
+        let latched = self.tags.iter().filter(|(_, tag)| tag.is_latched());
+        let latch = |(name, tag): (&Arc<str>, &GuardedTag)| Latch {
+            tag: name.clone(),
+            failures: tag.failures,
+            since: tag.failed_at,
+        };
+        latched.map(latch).collect()
+    }
+
+    /// Every tag that has a rule, by name.
+    pub fn tags(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.tags.keys()
     }
 
     /// Lets a latched tag take writes again. `false` where it was not latched.
@@ -302,9 +340,9 @@ impl Guard {
         let Some(tag) = self.tags.get(&request.tag) else {
             return Err(Reason::new(code::NOT_ALLOWED, format!("`{}` may not be written", request.tag)));
         };
-        if tag.failures >= limits::LATCH_FAILURES {
+        if tag.is_latched() {
             let message = format!(
-                "`{}` takes no writes after {} failures in a row; mend the cause, then change its rule or start anew",
+                "`{}` takes no writes after {} failures in a row; mend the cause, then re-arm it",
                 request.tag, tag.failures
             );
             return Err(Reason::new(code::LATCHED, message));

@@ -260,7 +260,10 @@ fn failures_in_a_row_latch_until_rearmed() {
         guard.settle(now, "t", Settlement::Failed);
     }
     assert_eq!(write_at(&mut guard, now, "b"), Err(code::LATCHED));
+    let latch = Latch { tag: "t".into(), failures: limits::LATCH_FAILURES, since: now.wall };
+    assert_eq!(guard.latched(), [latch]);
     assert!(guard.rearm("t"));
+    assert_eq!(guard.latched(), []);
     assert!(!guard.rearm("t"));
     assert!(!guard.rearm("nobody"));
     for round in 0..limits::LATCH_FAILURES * 3 {

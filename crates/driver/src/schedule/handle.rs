@@ -3,7 +3,7 @@
 use super::queue::{Pushed, Waiting, WriteQueue};
 use super::{AuditTrail, DeviceMetrics, DeviceStatus, Verdict, WriteReport};
 use crate::Instant;
-use crate::guard::{Candidate, Guard, Now, Refusal, WriteRequest, code};
+use crate::guard::{Candidate, Guard, Latch, Now, Refusal, WriteRequest, code};
 use millstream_model::Clock;
 use parking_lot::Mutex;
 use std::fmt;
@@ -97,9 +97,21 @@ impl DeviceHandle {
         reports
     }
 
+    /// The tags that take no writes because too many failed in a row, by name. [`DeviceHandle::rearm`] ends that.
+    pub fn latched(&self) -> Vec<Latch> {
+        self.writes.guard.lock().latched()
+    }
+
+    /// The tags that may be written, latched or not, by name.
+    pub fn writable(&self) -> Vec<Arc<str>> {
+        self.writes.guard.lock().tags().cloned().collect()
+    }
+
     /// Lets a tag take writes again that was latched off after failed ones. `false` where it was not latched.
     pub fn rearm(&self, tag: &str) -> bool {
-        self.writes.guard.lock().rearm(tag)
+        let was_latched = self.writes.guard.lock().rearm(tag);
+        self.writes.count_latches();
+        was_latched
     }
 }
 
@@ -166,11 +178,24 @@ impl Writes {
         }
     }
 
+    /// Takes over what an earlier guard of the machine remembers.
+    pub(super) fn inherit(&self, earlier: Guard) {
+        self.guard.lock().inherit(earlier);
+        self.count_latches();
+    }
+
+    /// Sets the gauge while nobody can change what it counts.
+    fn count_latches(&self) {
+        let guard = self.guard.lock();
+        self.metrics.latched_tags.set(i64::try_from(guard.latched().len()).unwrap_or(i64::MAX));
+    }
+
     /// Counts reports and gives them to the audit trail.
     async fn settle(&self, reports: &[WriteReport]) {
         if reports.is_empty() {
             return;
         }
+        self.count_latches();
         for report in reports {
             match report.verdict {
                 Verdict::Written { .. } => self.metrics.writes.increment(),

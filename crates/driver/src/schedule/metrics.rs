@@ -31,6 +31,8 @@ pub struct DeviceMetrics {
     pub online: Gauge,
     /// How often the interval is doubled at present because answers slowed down.
     pub slowed_down: Gauge,
+    /// Tags that take no writes because too many failed in a row.
+    pub latched_tags: Gauge,
     /// Time of one scan from first request to last answer.
     pub scan_time: Histogram,
 }
@@ -90,18 +92,21 @@ impl Collect for DeviceMetrics {
         ] {
             page.counter(name, help, labels, counter.get());
         }
-        page.gauge(
-            "millstream_device_online",
-            "1 while the device is online.",
-            labels,
-            self.online.get() as f64,
-        );
-        page.gauge(
-            "millstream_device_slowed_down",
-            "How often the scan interval is doubled because answers slowed down.",
-            labels,
-            self.slowed_down.get() as f64,
-        );
+        for (name, help, gauge) in [
+            ("millstream_device_online", "1 while the device is online.", &self.online),
+            (
+                "millstream_device_slowed_down",
+                "How often the scan interval is doubled because answers slowed down.",
+                &self.slowed_down,
+            ),
+            (
+                "millstream_device_latched_tags",
+                "Tags that take no writes because too many failed in a row.",
+                &self.latched_tags,
+            ),
+        ] {
+            page.gauge(name, help, labels, gauge.get() as f64);
+        }
         page.histogram("millstream_device_scan_seconds", "Time of one scan.", labels, &self.scan_time);
         page.histogram(
             "millstream_device_round_trip_seconds",

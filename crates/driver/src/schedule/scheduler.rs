@@ -166,7 +166,7 @@ impl Scheduler {
             stopped,
         );
         if let Some((_, guard)) = self.removed.lock().remove(&name).filter(|(before, _)| *before == target) {
-            handle.writes.guard.lock().inherit(guard);
+            handle.writes.inherit(guard);
         }
         let task = tokio::spawn(task.run(delay));
         devices.insert(name, Running { target, handle: handle.clone(), stop, task });

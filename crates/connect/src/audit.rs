@@ -1,8 +1,9 @@
 //! The audit trail: who wrote what to a machine, and what was refused.
 //!
 //! Two topics. [`AUDIT_TOPIC`] gets an *intent* before every write, which the write waits for until it is durable, and a *result*
-//! after it, with the same `id`. [`REFUSED_TOPIC`] gets everything that was not written, with the reason. A process that dies
-//! between intent and result leaves an intent alone: the next life settles it as `unknown` before it allows any write.
+//! after it, with the same `id`; and a *rearm* before a tag that was latched off takes writes again. [`REFUSED_TOPIC`] gets
+//! everything that was not written, with the reason. A process that dies between intent and result leaves an intent alone: the
+//! next life settles it as `unknown` before it allows any write.
 
 mod record;
 mod recover;
@@ -17,7 +18,7 @@ use bytes::Bytes;
 use millstream_bus::{
     Acks, Bus, BusError, CommittedOffset, Record, TopicPartition, TopicSpec, partition_for_key,
 };
-use millstream_driver::guard::WriteRequest;
+use millstream_driver::guard::{Origin, WriteRequest};
 use millstream_driver::schedule::{AuditTrail, Verdict, WriteReport};
 use millstream_model::Clock;
 use parking_lot::Mutex;
@@ -146,8 +147,31 @@ impl AuditLog {
         self.metrics.state.set(0);
     }
 
+    /// Makes durable that `tag` of `device` is to take writes again, and who said so; re-arm it after that and not before. A
+    /// record may stand there for one that was never done, because the process ended; never the other way round.
+    pub async fn rearm(&self, device: &Arc<str>, tag: &str, origin: &Origin) -> Result<(), String> {
+        let record = record::rearm(device, tag, origin, self.clock.now());
+        let appended = timeout(INTENT_WAIT, self.append(device, vec![record])).await;
+        match appended {
+            Ok(appended) => appended.map(|_| ()).map_err(|error| error.to_string()),
+            Err(_) => Err(late()),
+        }
+    }
+
     /// Makes intents durable.
     async fn append_intents(&self, device: &Arc<str>, records: Vec<Record>) -> Result<(), BusError> {
+        let count = records.len();
+        let (at, first) = self.append(device, records).await?;
+        self.commit_settled(at, first, count);
+        Ok(())
+    }
+
+    /// Makes records durable in the device's partition; says where the first one is.
+    async fn append(
+        &self,
+        device: &Arc<str>,
+        records: Vec<Record>,
+    ) -> Result<(TopicPartition, i64), BusError> {
         self.recover().await?;
         let partitions = self.recovered.lock().await.unwrap_or(TOPIC_PARTITIONS);
         let at = TopicPartition::new(AUDIT_TOPIC, partition_for_key(Some(device.as_bytes()), partitions));
@@ -160,8 +184,7 @@ impl AuditLog {
             appended => appended?,
         };
         self.metrics.records.add(count as u64);
-        self.commit_settled(at, first, count);
-        Ok(())
+        Ok((at, first))
     }
 
     /// Now and then, when every intent but the `count` from `first` has its result in the log, says so, so that a restart
@@ -194,6 +217,10 @@ impl AuditLog {
     }
 }
 
+fn late() -> String {
+    format!("not within {INTENT_WAIT:?}")
+}
+
 fn pair(request: &WriteRequest) -> Pair {
     (request.id.clone(), request.tag.clone())
 }
@@ -214,7 +241,7 @@ impl AuditTrail for AuditLog {
                 open.pairs.retain(|open| !writes.iter().any(|write| pair(write) == *open));
                 error.to_string()
             }
-            Err(_) => format!("not within {INTENT_WAIT:?}"),
+            Err(_) => late(),
         })
     }
 

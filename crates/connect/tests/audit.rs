@@ -66,6 +66,24 @@ async fn intent_and_result_say_who_asked_for_what_and_what_came_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tag_that_is_rearmed_is_in_the_trail_and_opens_nothing() {
+    let bus = FaultyBus::new();
+    let audit = AuditLog::new(bus.clone(), TestClock::start());
+    write(&audit, 1).await;
+    let origin = Origin::CommandLine { user: "command line".to_owned() };
+    audit.rearm(&"press1".into(), "setpoint", &origin).await.unwrap();
+    assert_eq!(
+        values(&*bus, AUDIT_TOPIC).await[2],
+        json!({
+            "phase": "rearm", "device": "press1", "tag": "setpoint", "asked_by": {"user": "command line"},
+            "asked_at_ms": support::START.0, "at_ms": support::START.0
+        })
+    );
+    let next = AuditLog::new(bus.clone(), TestClock::start());
+    assert_eq!(next.recover().await, Ok(0), "it is no intent");
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_verdict_has_its_result() {
     let bus = FaultyBus::new();
     let audit = AuditLog::new(bus.clone(), TestClock::start());

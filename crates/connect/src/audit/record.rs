@@ -1,4 +1,4 @@
-//! How intents, results and refusals look as records.
+//! How intents, results, refusals and re-armed tags look as records.
 
 use bytes::Bytes;
 use millstream_bus::{Header, Record};
@@ -123,6 +123,16 @@ pub(super) fn result(device: &Arc<str>, report: &WriteReport) -> Record {
     asked(&mut object, &report.request.origin, report.request.asked_at, report.at);
     object.finish();
     Record::new(Some(key(device)), Some(out.into()), report.at)
+}
+
+/// The record before a tag takes writes again that was latched off.
+pub(super) fn rearm(device: &Arc<str>, tag: &str, origin: &Origin, at: Timestamp) -> Record {
+    let mut out = Vec::new();
+    let mut object = ObjectWriter::new(&mut out);
+    object.text("phase", "rearm").text("device", device).text("tag", tag);
+    asked(&mut object, origin, at, at);
+    object.finish();
+    Record::new(Some(key(device)), Some(out.into()), at)
 }
 
 fn key(device: &str) -> Bytes {

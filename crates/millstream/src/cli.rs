@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Read(Read),
     /// Write tags of a device, through the guard; asks first
     Write(Write),
+    /// Let a tag take writes again that was latched off after failed ones
+    Rearm(Rearm),
     /// Serve every device of a plant as a simulator, so that the plant runs with no hardware
     Simulate(Simulate),
     /// Find out, step by step, why a device does not answer
@@ -200,6 +202,28 @@ pub(crate) struct Write {
     /// Do not read the value back after writing it
     #[arg(long)]
     pub(crate) no_verify: bool,
+
+    /// The output.
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// `millstream rearm`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A running instance latches a tag off when too many writes in a row fail; /health and the status page \
+                        name it. Mend the cause first. For example: millstream rearm press1 setpoint"
+)]
+pub(crate) struct Rearm {
+    /// The device's name in the plant folder
+    pub(crate) device: String,
+
+    /// The tag's name in the plant folder
+    pub(crate) tag: String,
+
+    /// The instance.
+    #[command(flatten)]
+    pub(crate) instance: InstanceUrl,
 
     /// The output.
     #[command(flatten)]

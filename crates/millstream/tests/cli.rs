@@ -22,6 +22,7 @@ fn help_fits_on_a_screen_and_names_every_command() {
       plan         Show what a plant asks of its devices: requests and bytes per scan
       read         Read tags of a device once, or again and again
       write        Write tags of a device, through the guard; asks first
+      rearm        Let a tag take writes again that was latched off after failed ones
       simulate     Serve every device of a plant as a simulator, so that the plant runs with no hardware
       doctor       Find out, step by step, why a device does not answer
       sql          Talk SQL to a running instance

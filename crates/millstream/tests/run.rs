@@ -72,6 +72,7 @@ fn it_runs_says_how_it_is_and_ends_in_time() {
         "millstream_device_overruns_total{device=\"press\"}",
         "millstream_device_bad_cells_total{device=\"press\"}",
         "millstream_device_requests_total{device=\"press\"}",
+        "millstream_device_latched_tags{device=\"press\"}",
         "millstream_device_round_trip_seconds_count{device=\"press\"}",
         "millstream_topic_records_total{topic=\"press.fast\"}",
         "millstream_topic_size_bytes{topic=\"press.fast\"}",

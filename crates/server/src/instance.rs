@@ -23,8 +23,30 @@ pub trait Instance: Send + Sync + 'static {
     /// Writes the metrics of every part on `page`. Those of topics and of the process are the server's own.
     fn collect(&self, page: &mut Page);
 
+    /// Lets `tag` of `device` take writes again that was latched off after failed ones. Returns once that is recorded and done.
+    async fn rearm(&self, device: &str, tag: &str) -> Result<(), NotRearmed>;
+
     /// Runs `statements` one after the other, and sends what they yield. Stops when `events` is closed.
     async fn sql(&self, statements: String, events: mpsc::Sender<SqlEvent>);
+}
+
+/// Why a tag was not re-armed. `nearest` is a name that may have been meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotRearmed {
+    /// There is no such device.
+    UnknownDevice {
+        /// A device that there is.
+        nearest: Option<String>,
+    },
+    /// The device has no such tag that may be written.
+    UnknownTag {
+        /// A tag that may be written.
+        nearest: Option<String>,
+    },
+    /// It takes writes as it is.
+    NotLatched,
+    /// The audit trail does not take the record now, for this reason; the tag stays as it is.
+    Unrecorded(String),
 }
 
 /// Which plant this is.

@@ -15,6 +15,7 @@
 //! | `/health` | 200, or 503 with every problem by name; `/health/live` is 200 as long as the process answers |
 //! | `/metrics` | Prometheus text format |
 //! | `/api/status` | a [`Report`] |
+//! | `/api/devices/{device}/rearm` | a tag that was latched off takes writes again |
 //! | `/api/topics`, `/api/topics/{topic}`, `/api/topics/{topic}/records` | list, create, describe, delete, tail, produce |
 //! | `/api/sql` | statements in, [`SqlEvent`]s out, one per line |
 
@@ -35,12 +36,13 @@ mod serve;
 mod stall;
 mod tail;
 
+pub use api::devices::{Rearm, Rearmed};
 pub use api::topics::NewTopic;
 pub use error::{ErrorBody, ServeError};
 pub use health::{Health, Problem};
 pub use instance::{
-    Condition, DeviceFacts, DeviceState, GroupFacts, Instance, Listener, QueryFacts, QueryState, SqlColumn,
-    SqlEvent, SqlMistake, Surroundings, TagFacts,
+    Condition, DeviceFacts, DeviceState, GroupFacts, Instance, Listener, NotRearmed, QueryFacts, QueryState,
+    SqlColumn, SqlEvent, SqlMistake, Surroundings, TagFacts,
 };
 pub use rates::Rates;
 pub use report::{DeviceStatus, PartitionStatus, QueryStatus, Report, TopicStatus, topic, topics};

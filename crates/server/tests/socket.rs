@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use millstream_bus::memory::MemoryBus;
 use millstream_bus::{Bus, TopicSpec};
 use millstream_model::metric::Page;
+use millstream_model::nearest;
 use millstream_server::{
-    Condition, DeviceFacts, DeviceState, GroupFacts, Instance, Listener, Problem, QueryFacts, Report, Server,
-    ServerConfig, SqlColumn, SqlEvent, Surroundings, TagFacts, limits,
+    Condition, DeviceFacts, DeviceState, GroupFacts, Instance, Listener, NotRearmed, Problem, QueryFacts,
+    Report, Server, ServerConfig, SqlColumn, SqlEvent, Surroundings, TagFacts, limits,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,6 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Default)]
 struct OnePress {
     lost: AtomicBool,
+    /// Its tag `set point` takes no writes.
+    latched: AtomicBool,
+    /// Its log takes no records.
+    log_away: AtomicBool,
 }
 
 #[async_trait]
@@ -80,6 +85,19 @@ impl Instance for OnePress {
 
     fn collect(&self, page: &mut Page) {
         page.counter("millstream_device_scans_total", "Scans finished.", &[("device", "press1")], 600);
+    }
+
+    async fn rearm(&self, device: &str, tag: &str) -> Result<(), NotRearmed> {
+        let near = |typed: &str, name: &str| nearest(typed, [name]).map(str::to_owned);
+        match (device, tag) {
+            ("press1", "set point") if self.log_away.load(Ordering::Relaxed) => {
+                Err(NotRearmed::Unrecorded("the disk is full".into()))
+            }
+            ("press1", "set point") if self.latched.swap(false, Ordering::Relaxed) => Ok(()),
+            ("press1", "set point") => Err(NotRearmed::NotLatched),
+            ("press1", tag) => Err(NotRearmed::UnknownTag { nearest: near(tag, "set point") }),
+            (device, _) => Err(NotRearmed::UnknownDevice { nearest: near(device, "press1") }),
+        }
     }
 
     /// Counts to three; `forever;` counts on.
@@ -208,6 +226,38 @@ async fn the_status_page_and_its_report() {
     assert_eq!(report.health.status, Condition::Good);
     assert_eq!(get(at, "/elsewhere").await.0, 404);
     assert_eq!(post(at, "/health", "{}").await.0, 405);
+}
+
+#[tokio::test]
+async fn a_latched_tag_is_rearmed_by_this_machine_alone_and_once() {
+    let house = house().await;
+    let at = house.server.address();
+    house.press.latched.store(true, Ordering::Relaxed);
+    let rearm =
+        async |device: &str, body: &str| post(at, &format!("/api/devices/{device}/rearm"), body).await;
+    let tag = r#"{"tag":"set point"}"#;
+
+    let foreign = "content-type: application/json\r\norigin: http://evil.example\r\n";
+    assert_eq!(ask(at, "POST", "/api/devices/press1/rearm", foreign, tag).await.0, 403);
+    assert_eq!(get(at, "/api/devices/press1/rearm").await.0, 405);
+    let near = |what: &str, name: &str| format!(r#"{{"message":"{what}","help":"did you mean `{name}`?"}}"#);
+    assert_eq!(rearm("pres1", tag).await, (404, near("there is no device `pres1`", "press1")));
+    let wrong = rearm("press1", r#"{"tag":"setpoint"}"#).await;
+    assert_eq!(wrong, (404, near("`press1` has no tag `setpoint` that may be written", "set point")));
+    let unlike = rearm("oven", tag).await;
+    assert_eq!(unlike, (404, r#"{"message":"there is no device `oven`"}"#.to_owned()));
+    assert_eq!(rearm("press1", r#"{"tags":"set point"}"#).await.0, 422);
+    house.press.log_away.store(true, Ordering::Relaxed);
+    let (status, body) = rearm("press1", tag).await;
+    assert_eq!(status, 503);
+    assert!(body.contains("stays latched off") && body.contains("the disk is full"), "{body}");
+    house.press.log_away.store(false, Ordering::Relaxed);
+    assert!(house.press.latched.load(Ordering::Relaxed), "nothing of that has changed anything");
+
+    assert_eq!(rearm("press1", tag).await, (200, r#"{"device":"press1","rearmed":"set point"}"#.to_owned()));
+    let (status, body) = rearm("press1", tag).await;
+    assert_eq!(status, 409);
+    assert!(body.contains("`set point` of `press1` is not latched off"), "{body}");
 }
 
 #[tokio::test]

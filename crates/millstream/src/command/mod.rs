@@ -5,6 +5,7 @@ mod completions;
 mod doctor;
 mod plan;
 mod read;
+mod rearm;
 mod run;
 mod simulate;
 mod sql;
@@ -31,6 +32,7 @@ pub(crate) fn run(command: &Command, console: Console) -> Result<(), Failure> {
         Command::Plan(arguments) => plan::run(arguments, console),
         Command::Read(arguments) => on_one_thread(read::run(arguments, console)),
         Command::Write(arguments) => on_one_thread(write::run(arguments, console)),
+        Command::Rearm(arguments) => on_one_thread(rearm::run(arguments, console)),
         Command::Simulate(arguments) => on_every_core(simulate::run(arguments, console)),
         Command::Doctor(arguments) => on_one_thread(doctor::run(arguments, console)),
         Command::Sql(arguments) => on_one_thread(sql::run(arguments, console)),
@@ -48,6 +50,7 @@ impl Command {
             Self::Plan(arguments) => arguments.output.json,
             Self::Read(arguments) => arguments.output.json,
             Self::Write(arguments) => arguments.output.json,
+            Self::Rearm(arguments) => arguments.output.json,
             Self::Simulate(arguments) => arguments.output.json,
             Self::Doctor(arguments) => arguments.output.json,
             Self::Sql(arguments) => arguments.output.json,

@@ -1,6 +1,7 @@
 //! What a running plant says about itself to the server.
 
 use super::board::{Board, Entry, Group, engineering};
+use super::latches;
 use super::notices::Notices;
 use super::space::DiskSpace;
 use super::statements;
@@ -14,8 +15,8 @@ use millstream_driver::schedule::{self, DeviceHandle, Scheduler};
 use millstream_model::metric::{Collect, Page};
 use millstream_model::{Cell, Clock, Status, Timestamp};
 use millstream_server::{
-    Condition, DeviceFacts, DeviceState, GroupFacts, Instance, Listener, Problem, QueryFacts, QueryState,
-    SqlEvent, Surroundings, TagFacts,
+    Condition, DeviceFacts, DeviceState, GroupFacts, Instance, Listener, NotRearmed, Problem, QueryFacts,
+    QueryState, SqlEvent, Surroundings, TagFacts,
 };
 use millstream_sql::Engine;
 use parking_lot::Mutex;
@@ -76,6 +77,7 @@ impl Instance for Facts {
         problems.extend(self.audit.troubles().into_iter().map(log));
         problems.extend(self.space.problem());
         problems.extend(self.tasks.lock().values().filter_map(task));
+        problems.extend(self.scheduler.devices().iter().flat_map(latches::problems));
         problems
     }
 
@@ -92,6 +94,10 @@ impl Instance for Facts {
         for collector in &self.collectors {
             collector.collect(page);
         }
+    }
+
+    async fn rearm(&self, device: &str, tag: &str) -> Result<(), NotRearmed> {
+        latches::rearm(&self.scheduler, &self.audit, device, tag).await
     }
 
     async fn sql(&self, statements: String, events: mpsc::Sender<SqlEvent>) {

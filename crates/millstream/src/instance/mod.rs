@@ -3,6 +3,7 @@
 pub(crate) mod board;
 mod devices;
 mod facts;
+mod latches;
 mod notices;
 mod queries;
 mod reload;

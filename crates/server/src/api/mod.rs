@@ -1,5 +1,6 @@
 //! The routes, and what they share.
 
+pub(crate) mod devices;
 pub(crate) mod lines;
 pub(crate) mod sql;
 pub(crate) mod topics;
@@ -81,6 +82,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/health/live", get(async || "alive\n"))
         .route("/metrics", get(metrics::metrics))
         .route("/api/status", get(status))
+        .route("/api/devices/{device}/rearm", post(devices::rearm))
         .route("/api/topics", get(topics::list).post(topics::create))
         .route("/api/topics/{topic}", get(topics::describe).delete(topics::delete))
         .route("/api/topics/{topic}/records", get(topics::tail).post(topics::produce))

@@ -51,7 +51,8 @@ modbus() {
   rate_row "millstream (records), 8 in flight" $many
   per_cpu() { awk '{ print $1 / $3 }' <<<"$1"; }
   for peer in plc4x pymodbus libmodbus; do
-    calc "values per CPU-second, 1 in flight: %.1f x $peer\n" "$(per_cpu "$one") / $(per_cpu "${!peer}")"
+    calc "values per CPU-second: %.1f x $peer with 1 request in flight, %.1f x with 8\n" \
+      "$(per_cpu "$one") / $(per_cpu "${!peer}"), $(per_cpu "$many") / $(per_cpu "${!peer}")"
   done
 }
 
@@ -101,15 +102,24 @@ devices() {
   local count=1000 tags=100 seconds=30 plant=$cache/thousand
   rm -rf "$plant"; write_plant "$plant" $count $tags
   "$millstream" simulate "$plant" >/dev/null 2>&1 & children+=($!)
-  until (exec 3<>"/dev/tcp/127.0.0.1/$((22000 + count))") 2>/dev/null; do sleep 0.1; done
+  local simulators=$!
+  until (exec 3<>"/dev/tcp/127.0.0.1/$((22000 + count))") 2>/dev/null; do
+    [ -d "/proc/$simulators" ] || fail "the simulators ended"
+    sleep 0.1
+  done
   "$millstream" run "$plant" >"$cache/run.log" 2>&1 & local pid=$!; children+=("$pid")
   until answers 21580; do [ -d "/proc/$pid" ] || { cat "$cache/run.log" >&2; fail "it ended"; }; sleep 0.1; done
   sleep 10
   local before after hertz; hertz=$(getconf CLK_TCK)
   before=$(cpu_ticks "$pid"); sleep $seconds; after=$(cpu_ticks "$pid")
   calc "$count devices x $tags tags/s: %.2f cores, %.0f MB resident\n" "($after - $before) / $hertz / $seconds, $(resident_mb "$pid")"
-  curl -s http://127.0.0.1:21580/metrics 2>/dev/null | awk '/^millstream_device_scans_total/ { scans += $2 } /^millstream_device_overruns_total/ { overruns += $2 } END { printf "scans %d, overruns %d\n", scans, overruns }'
+  "$cache/../venv/bin/python" -c 'import urllib.request as u; print(u.urlopen("http://127.0.0.1:21580/metrics").read().decode())'  | awk '/^millstream_device_scans_total/ { scans += $2 } /^millstream_device_overruns_total/ { overruns += $2 } END { printf "scans %d, overruns %d\n", scans, overruns }'
   kill -INT "$pid"; wait "$pid" 2>/dev/null || true
 }
 
-for part in $parts; do "$part"; echo; done
+for part in $parts; do
+  "$part"
+  for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; wait "$child" 2>/dev/null || true; done
+  children=()
+  echo
+done

@@ -20,6 +20,7 @@ mod failure;
 mod handles;
 mod instance;
 mod logging;
+mod memory;
 mod parts;
 mod plant;
 mod render;

@@ -6,7 +6,12 @@ use crate::failure::Failure;
 use crate::instance::{Instance, Watch};
 use crate::simulators::Simulators;
 use crate::watchdog::Watchdog;
-use crate::{logging, plant, stop};
+use crate::{logging, memory, plant, stop};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How long most devices take to connect and plan their scans.
+const SETTLE_TIME: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(arguments: &Run, console: Console) -> Result<(), Failure> {
     logging::start("info");
@@ -25,10 +30,17 @@ pub(crate) async fn run(arguments: &Run, console: Console) -> Result<(), Failure
         tracing::info!("{} at {}", listener.what, listener.address);
     }
     tracing::info!(devices = instance.plant().devices.len(), "running; Ctrl-C ends it");
+    let mut settled = false;
     loop {
+        memory::give_back();
         tokio::select! {
             () = &mut stop => break,
-            () = watch.changed(instance.plant()) => {}
+            () = watch.changed(instance.plant()) => settled = false,
+            // Devices make their plans as they connect, and that takes memory for a moment, too.
+            () = sleep(SETTLE_TIME), if !settled => {
+                settled = true;
+                continue;
+            }
         }
         tokio::select! {
             () = &mut stop => break,

@@ -11,7 +11,7 @@ build: ## Build the binary at target/release/millstream
 demo: build ## Build and run a whole simulated plant; Ctrl-C ends it
 	target/release/millstream demo
 
-test: peers lint ## Build and pass every test, against real peers (about 20 minutes on two cores, cold)
+test: peers lint ## Build and pass every test, against real peers (about 10 minutes on two cores, cold)
 	tests/run.sh
 
 lint: ## Format and lints, as CI has them

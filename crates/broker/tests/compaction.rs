@@ -8,7 +8,7 @@ mod support;
 
 use bytes::Bytes;
 use millstream_broker::Embedded;
-use millstream_bus::{Acks, Bus, BusError, Record, TopicPartition, TopicSpec, TransactionalProducer};
+use millstream_bus::{Acks, Bus, Record, TopicPartition, TopicSpec, TransactionalProducer};
 use millstream_log::{Log, Operation, Random, SimDisk};
 use millstream_model::Timestamp;
 use std::collections::BTreeMap;
@@ -16,16 +16,10 @@ use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use support::Outcome;
 
 const PARTITIONS: u64 = 2;
 const KEYS: u64 = 4;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Committed,
-    Aborted,
-    Unknown,
-}
 
 /// Every write to a key of a partition in the order they were made, and how each ended.
 #[derive(Debug, Default)]
@@ -72,14 +66,7 @@ impl Model {
                 drop(transaction);
                 Outcome::Aborted
             }
-            _ => match transaction.commit().await {
-                Ok(()) => {
-                    assert!(sound, "{number} was committed although a part of it failed");
-                    Outcome::Committed
-                }
-                Err(BusError::Unknown(_)) => Outcome::Unknown,
-                Err(_) => Outcome::Aborted,
-            },
+            _ => support::commit(transaction, sound, &format!("{number}")).await,
         };
         self.outcomes.insert(number, outcome);
     }

@@ -10,8 +10,8 @@ mod support;
 use bytes::Bytes;
 use millstream_broker::{Embedded, EmbeddedConfig};
 use millstream_bus::{
-    Acks, Bus, BusError, CommittedOffset, FetchLimit, Isolation, Position, Record, StartOffset,
-    TopicPartition, TopicSpec, TransactionalProducer,
+    Acks, Bus, CommittedOffset, FetchLimit, Isolation, Position, Record, StartOffset, TopicPartition,
+    TopicSpec, TransactionalProducer,
 };
 use millstream_log::{Log, LogConfig, Operation, Random, SimDisk};
 use millstream_model::Timestamp;
@@ -19,16 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use support::Outcome;
 
 const IDS: [&str; 2] = ["alpha", "beta"];
 const PARTITIONS: i32 = 3;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Committed,
-    Aborted,
-    Unknown,
-}
 
 #[derive(Debug)]
 struct Transaction {
@@ -99,14 +93,7 @@ impl Model {
                 drop(transaction);
                 Outcome::Aborted
             }
-            _ => match transaction.commit().await {
-                Ok(()) => {
-                    assert!(sound, "{id}/{number} was committed although a part of it failed");
-                    Outcome::Committed
-                }
-                Err(BusError::Unknown(_)) => Outcome::Unknown,
-                Err(_) => Outcome::Aborted,
-            },
+            _ => support::commit(transaction, sound, &format!("{id}/{number}")).await,
         };
         self.transactions.insert((id, number), Transaction { outcome, records, with_offset });
     }

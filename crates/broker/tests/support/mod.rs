@@ -5,7 +5,8 @@
 use bytes::Bytes;
 use millstream_broker::{Embedded, EmbeddedConfig};
 use millstream_bus::{
-    Bus, FetchLimit, Isolation, Position, Reader, ReceivedRecord, Record, StartOffset, TopicPartition,
+    Bus, BusError, FetchLimit, Isolation, Position, Reader, ReceivedRecord, Record, StartOffset,
+    TopicPartition, Transaction,
 };
 use millstream_log::{Disk, Log, LogConfig};
 use millstream_model::{Clock, Timestamp};
@@ -113,4 +114,24 @@ pub(crate) async fn newest(bus: &Embedded, of: &TopicPartition) -> BTreeMap<Stri
         String::from_utf8(received.record.key.as_ref().unwrap().to_vec()).unwrap()
     };
     found.into_iter().map(|received| (key(&received), text(received))).collect()
+}
+
+/// How a write of a random history ended, as its writer knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Committed,
+    Aborted,
+    Unknown,
+}
+
+/// Commits a transaction of a random history. One with a part that failed (not `sound`) must not be committed.
+pub(crate) async fn commit(transaction: Box<dyn Transaction + '_>, sound: bool, what: &str) -> Outcome {
+    match transaction.commit().await {
+        Ok(()) => {
+            assert!(sound, "{what} was committed although a part of it failed");
+            Outcome::Committed
+        }
+        Err(BusError::Unknown(_)) => Outcome::Unknown,
+        Err(_) => Outcome::Aborted,
+    }
 }

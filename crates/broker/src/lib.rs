@@ -1,7 +1,8 @@
 //! The embedded Kafka: coordinators for groups, offsets, producers and transactions over the log, in this process.
 //!
-//! What it is: Kafka's broker side without the network: internal topics, producer ids and epochs, control batches,
-//! last stable offsets, group generations. `Bus` is implemented on the coordinators directly, with no socket.
+//! What it is: Kafka's broker side: internal topics, producer ids and epochs, control batches, last stable offsets, group
+//! generations. `Bus` is implemented on the coordinators directly, with no socket; [`Wire`] serves the Kafka protocol on
+//! them to everyone else.
 //! What it is not: it does not know what records mean, and has no replication: one process owns one log.
 //!
 //! Three types to know: [`Embedded`] (the engine, a `millstream_bus::Bus`), [`EmbeddedConfig`] (its time-outs), and
@@ -26,5 +27,7 @@ mod record;
 mod replica;
 mod topics;
 mod wait;
+mod wire;
 
 pub use embedded::{Embedded, EmbeddedConfig};
+pub use wire::{ListenerConfig, Wire, WireConfig, WireError};

@@ -1,0 +1,14 @@
+//! The Kafka protocol over the coordinators: listeners, connections, and one function per API.
+//!
+//! A request goes through these files in this order: [`listener`] accepts the connection, [`connection`] cuts its bytes into
+//! frames and keeps answers in order, [`apis`] is the table of what is served in which versions, `api/*` holds the
+//! functions, one file per family, and each of them works on the coordinators.
+
+mod api;
+mod apis;
+mod authorize;
+mod call;
+mod connection;
+mod listener;
+
+pub use listener::{ListenerConfig, Wire, WireConfig, WireError};

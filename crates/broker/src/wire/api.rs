@@ -1,0 +1,3 @@
+//! The APIs, one file per family. A function takes the call and the request, and gives the response, errors within it.
+
+pub(crate) mod versions;

@@ -1,0 +1,80 @@
+//! The table of APIs: which are served, in which versions, by which function.
+
+use crate::wire::api;
+use crate::wire::call::{Call, Close, Reply};
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ResponseHeader};
+use kafka_protocol::protocol::{Encodable, Request};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// One line per API: the request, its versions, the function. `later` marks one whose function returns a second future: what
+/// it does before is done in the order of the requests, what that future awaits is awaited beside the requests after it.
+macro_rules! apis {
+    ($($request:ty, $versions:expr => $($how:ident)? ($function:path);)*) => {
+        /// Every API, by key.
+        pub(crate) const SERVED: &[(i16, RangeInclusive<i16>)] = &[$((<$request as Request>::KEY, $versions)),*];
+
+        /// Calls the function of an API with the body of a request. The future may be dropped when the client goes.
+        pub(crate) fn dispatch(call: Arc<Call>, body: Bytes) -> BoxFuture<'static, Result<Reply, Close>> {
+            $(if call.api_key == <$request as Request>::KEY {
+                return Box::pin(async move {
+                    let request = decode::<$request>(&call, body)?;
+                    apis!(@call $($how)? call, request, $request, $function)
+                });
+            })*
+            Box::pin(async move { Err(Close::UnknownApi(call.api_key)) })
+        }
+    };
+    (@call $call:ident, $decoded:ident, $request:ty, $function:path) => {{
+        let response = $function(&$call, $decoded).await;
+        encode::<$request>(&$call, &response).map(Reply::Now)
+    }};
+    (@call later $call:ident, $decoded:ident, $request:ty, $function:path) => {{
+        let response = $function(&$call, $decoded).await;
+        Ok(Reply::Later(Box::pin(async move {
+            match response.await {
+                Some(response) => encode::<$request>(&$call, &response),
+                None => Ok(Bytes::new()),
+            }
+        })))
+    }};
+}
+
+apis! {
+    ApiVersionsRequest, 0..=4 => (api::versions::api_versions);
+}
+
+/// The versions in which an API is served.
+pub(crate) fn versions(api_key: i16) -> Option<&'static RangeInclusive<i16>> {
+    SERVED.iter().find(|(key, _)| *key == api_key).map(|(_, versions)| versions)
+}
+
+fn decode<R: Request>(call: &Call, mut body: Bytes) -> Result<R, Close> {
+    R::decode(&mut body, call.version).map_err(|error| Close::Malformed(error.to_string()))
+}
+
+/// A response as a whole frame.
+pub(crate) fn encode<R: Request>(call: &Call, response: &R::Response) -> Result<Bytes, Close> {
+    encode_as::<R>(call, response, call.version)
+}
+
+/// A response in another version than the request had: ApiVersions only.
+pub(crate) fn encode_as<R: Request>(
+    call: &Call,
+    response: &R::Response,
+    version: i16,
+) -> Result<Bytes, Close> {
+    let failed = |error| Close::Unencodable(format!("{error:#}"));
+    let header_version =
+        ApiKey::try_from(R::KEY).map_or(0, |key: ApiKey| key.response_header_version(version));
+    let header = ResponseHeader::default().with_correlation_id(call.correlation_id);
+    let size = header.compute_size(header_version).map_err(failed)?
+        + response.compute_size(version).map_err(failed)?;
+    let mut frame = BytesMut::with_capacity(4 + size);
+    frame.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes());
+    header.encode(&mut frame, header_version).map_err(failed)?;
+    response.encode(&mut frame, version).map_err(failed)?;
+    Ok(frame.freeze())
+}

@@ -1,0 +1,103 @@
+//! Listeners: who is let in, and how many.
+
+use crate::Embedded;
+use crate::wire::call::{Broker, Peer};
+use crate::wire::connection;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// Settings of the Kafka protocol.
+#[derive(Debug, Clone)]
+pub struct WireConfig {
+    /// At least one.
+    pub listeners: Vec<ListenerConfig>,
+}
+
+/// One listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// What clients are told to connect to; `None` tells them the address that they came to.
+    pub advertise: Option<(String, u16)>,
+}
+
+/// Why the protocol cannot be served.
+#[derive(Debug, Error)]
+pub enum WireError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The Kafka protocol being served. Dropping it ends every connection.
+#[derive(Debug)]
+pub struct Wire {
+    addresses: Vec<SocketAddr>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Wire {
+    /// Serves `embedded` on the listeners of `config`, inside a tokio runtime.
+    pub async fn serve(embedded: &Embedded, config: WireConfig) -> Result<Self, WireError> {
+        let listeners = config.listeners.clone();
+        let broker = Arc::new(Broker { inner: Arc::clone(&embedded.inner), config });
+        let mut wire = Self { addresses: Vec::new(), tasks: Vec::new() };
+        for listener in listeners {
+            let address = listener.listen;
+            let failed = |source| WireError::Listen { address, source };
+            let socket = TcpListener::bind(address).await.map_err(failed)?;
+            wire.addresses.push(socket.local_addr().map_err(failed)?);
+            wire.tasks.push(tokio::spawn(accept(Arc::clone(&broker), Arc::new(listener), socket)));
+        }
+        Ok(wire)
+    }
+
+    /// Where it listens, in the order of the listeners.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
+
+async fn accept(broker: Arc<Broker>, listener: Arc<ListenerConfig>, socket: TcpListener) {
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = socket.accept() => match accepted {
+                Ok((stream, address)) => {
+                    let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+                    let peer = Peer { connection, address, listener: Arc::clone(&listener) };
+                    connections.spawn(run(Arc::clone(&broker), Arc::new(peer), stream));
+                }
+                Err(error) => tracing::warn!(%error, "a connection could not be accepted"),
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn run(broker: Arc<Broker>, peer: Arc<Peer>, stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let address = peer.address;
+    if let Err(close) = connection::serve(broker, peer, stream).await {
+        tracing::debug!(client = %address, reason = %close, "a Kafka connection was closed");
+    }
+}

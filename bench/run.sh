@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Measures Millstream beside what people use today, in one run, and prints ratios. See bench/README.md.
 #
-#   bench/run.sh [modbus] [loop] [start] [devices]      all of them when none is named
+#   bench/run.sh [modbus] [loop] [start] [devices] [broker]      all of them when none is named
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=.cache/bench
 mkdir -p "$cache"
-parts=${*:-modbus loop start devices}
+parts=${*:-modbus loop start devices broker}
 children=()
 trap 'for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done' EXIT
 fail() { echo "bench: $*" >&2; exit 1; }
@@ -116,6 +116,8 @@ devices() {
   "$cache/../venv/bin/python" -c 'import urllib.request as u; print(u.urlopen("http://127.0.0.1:21580/metrics").read().decode())'  | awk '/^millstream_device_scans_total/ { scans += $2 } /^millstream_device_overruns_total/ { overruns += $2 } END { printf "scans %d, overruns %d\n", scans, overruns }'
   kill -INT "$pid"; wait "$pid" 2>/dev/null || true
 }
+
+broker() { bench/broker.sh; }
 
 for part in $parts; do
   "$part"

@@ -9,6 +9,7 @@ mod apis;
 mod authorize;
 mod call;
 mod connection;
+mod limits;
 mod listener;
 
 pub use listener::{ListenerConfig, Wire, WireConfig, WireError};

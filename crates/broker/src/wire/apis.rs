@@ -4,7 +4,9 @@ use crate::wire::api;
 use crate::wire::call::{Call, Close, Reply};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ResponseHeader};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest, ResponseHeader,
+};
 use kafka_protocol::protocol::{Encodable, Request};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -44,6 +46,8 @@ macro_rules! apis {
 
 apis! {
     ApiVersionsRequest, 0..=4 => (api::versions::api_versions);
+    MetadataRequest, 0..=13 => (api::metadata::metadata);
+    FindCoordinatorRequest, 0..=6 => (api::metadata::find_coordinator);
 }
 
 /// The versions in which an API is served.

@@ -23,8 +23,20 @@ pub(crate) struct Peer {
     /// Counts the connections of this process: a later one has a greater number.
     pub(crate) connection: u64,
     pub(crate) address: SocketAddr,
+    /// The address of this host that it came to.
+    pub(crate) local: SocketAddr,
     /// The listener it came through.
     pub(crate) listener: Arc<ListenerConfig>,
+}
+
+impl Peer {
+    /// What clients of its listener are told to connect to: host and port.
+    pub(crate) fn advertised(&self) -> (StrBytes, i32) {
+        match &self.listener.advertise {
+            Some((host, port)) => (StrBytes::from_string(host.clone()), i32::from(*port)),
+            None => (StrBytes::from_string(self.local.ip().to_string()), i32::from(self.local.port())),
+        }
+    }
 }
 
 /// One request.

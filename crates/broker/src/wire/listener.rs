@@ -4,18 +4,29 @@ use crate::Embedded;
 use crate::wire::call::{Broker, Peer};
 use crate::wire::connection;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// Settings of the Kafka protocol.
+/// Settings of the Kafka protocol, under Kafka's names.
 #[derive(Debug, Clone)]
 pub struct WireConfig {
     /// At least one.
     pub listeners: Vec<ListenerConfig>,
+    /// Whether a client that asks for a topic that is not there, and may create it, gets it made (`auto.create.topics.enable`).
+    pub auto_create_topics: bool,
+    /// Partitions of a topic that is made so (`num.partitions`).
+    pub partitions: i32,
+}
+
+impl Default for WireConfig {
+    /// One loopback listener on a free port, without security, with Kafka's limits.
+    fn default() -> Self {
+        Self { listeners: vec![ListenerConfig::default()], auto_create_topics: true, partitions: 1 }
+    }
 }
 
 /// One listener.
@@ -25,6 +36,13 @@ pub struct ListenerConfig {
     pub listen: SocketAddr,
     /// What clients are told to connect to; `None` tells them the address that they came to.
     pub advertise: Option<(String, u16)>,
+}
+
+impl Default for ListenerConfig {
+    /// A free port of loopback.
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), advertise: None }
+    }
 }
 
 /// Why the protocol cannot be served.
@@ -63,6 +81,16 @@ impl Wire {
         Ok(wire)
     }
 
+    /// Ends every connection.
+    pub async fn close(&self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        while !self.tasks.iter().all(JoinHandle::is_finished) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Where it listens, in the order of the listeners.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -84,7 +112,8 @@ async fn accept(broker: Arc<Broker>, listener: Arc<ListenerConfig>, socket: TcpL
             accepted = socket.accept() => match accepted {
                 Ok((stream, address)) => {
                     let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-                    let peer = Peer { connection, address, listener: Arc::clone(&listener) };
+                    let Ok(local) = stream.local_addr() else { continue };
+                    let peer = Peer { connection, address, local, listener: Arc::clone(&listener) };
                     connections.spawn(run(Arc::clone(&broker), Arc::new(peer), stream));
                 }
                 Err(error) => tracing::warn!(%error, "a connection could not be accepted"),

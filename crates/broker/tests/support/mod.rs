@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod client;
+
 use bytes::Bytes;
 use millstream_broker::{Embedded, EmbeddedConfig};
 use millstream_bus::{

@@ -1,6 +1,7 @@
 //! The coordinators, each keeping what Kafka's keeps: groups, offsets, producers, transactions.
 
 pub(crate) mod assign;
+pub(crate) mod cluster;
 pub(crate) mod group;
 pub(crate) mod groups;
 pub(crate) mod offset_record;

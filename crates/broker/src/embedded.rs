@@ -1,5 +1,6 @@
 //! The embedded engine: the coordinators over one log, and the tasks that keep them going.
 
+use crate::coordinate::cluster::ClusterRecords;
 use crate::coordinate::group::MemberId;
 use crate::coordinate::groups::Groups;
 use crate::coordinate::offset_record::OffsetRecord;
@@ -45,6 +46,7 @@ impl Default for EmbeddedConfig {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) topics: Arc<Topics>,
+    pub(crate) cluster: ClusterRecords,
     pub(crate) offsets: Arc<Offsets>,
     pub(crate) groups: Groups,
     pub(crate) transactions: Transactions,
@@ -109,11 +111,12 @@ impl Embedded {
     ) -> Result<Arc<Self>, BusError> {
         let inner = blocking(move || {
             let topics = Arc::new(Topics::new(log));
+            let cluster = ClusterRecords::open(&topics, Arc::clone(&clock))?;
             let offsets = Arc::new(Offsets::open(&topics, Arc::clone(&clock))?);
             let timeout = config.transaction_timeout;
             let transactions = Transactions::open(&topics, &offsets, Arc::clone(&clock), timeout)?;
             let (groups, members) = (Groups::default(), AtomicU64::new(0));
-            Ok(Arc::new(Inner { topics, offsets, groups, transactions, config, clock, members }))
+            Ok(Arc::new(Inner { topics, cluster, offsets, groups, transactions, config, clock, members }))
         })
         .await?;
         inner.transactions.recover().await;

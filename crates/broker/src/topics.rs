@@ -9,24 +9,76 @@ use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// All topics.
 #[derive(Debug)]
 pub(crate) struct Topics {
     log: Arc<Log>,
+    /// The topics' names by the ids that clients know them by.
+    names: RwLock<FxHashMap<Uuid, Arc<str>>>,
     /// Replicas that were asked for so far.
     replicas: RwLock<FxHashMap<TopicPartition, Arc<Replica>>>,
     pub(crate) meters: TopicMeters,
 }
 
-/// Whether a topic is the broker's own.
+/// Internal topics that clients see, as they do with Kafka: they may be read, and written by nobody but the broker.
+pub(crate) const VISIBLE_INTERNAL: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+/// Internal topics that no client sees: to them there are none of these names, and none can be made.
+const HIDDEN: [&str; 2] = ["__cluster_metadata", "__producer_ids"];
+
+/// Whether a topic is not for the parts of this process: all names that begin with `__`.
 pub(crate) fn is_internal(topic: &str) -> bool {
     topic.starts_with("__")
 }
 
+/// Whether clients are told that there is no such topic.
+pub(crate) fn is_hidden(topic: &str) -> bool {
+    HIDDEN.contains(&topic)
+}
+
+/// Whether only the broker itself may write to a topic, change or delete it.
+pub(crate) fn is_protected(topic: &str) -> bool {
+    VISIBLE_INTERNAL.contains(&topic) || is_hidden(topic)
+}
+
+/// The id by which clients know a topic (KIP-516): the same as long as the topic lives, another one for another topic of the same
+/// name. It is of version 8 (RFC 9562), and so neither zero nor one that Kafka reserves.
+pub(crate) fn uuid_of(topic: &Topic) -> Uuid {
+    uuid_of_id(topic.id)
+}
+
+fn uuid_of_id(id: u64) -> Uuid {
+    // SplitMix64's mixing: one to one, so that different topics never share the first half.
+    let mixed = |seed: u64| {
+        let z = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    let halves = [mixed(id).to_be_bytes(), mixed(!id).to_be_bytes()].concat();
+    let bytes = halves.try_into().unwrap_or_default();
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
 impl Topics {
     pub(crate) fn new(log: Arc<Log>) -> Self {
-        Self { log, replicas: RwLock::default(), meters: TopicMeters::default() }
+        let named = |topic: Topic| (uuid_of(&topic), Arc::from(topic.name));
+        let names = RwLock::new(log.topics().into_iter().map(named).collect());
+        Self { log, names, replicas: RwLock::default(), meters: TopicMeters::default() }
+    }
+
+    /// The name of the topic with this id.
+    pub(crate) fn name_of(&self, id: Uuid) -> Option<Arc<str>> {
+        self.names.read().get(&id).map(Arc::clone)
+    }
+
+    /// The topic with this id.
+    pub(crate) fn by_uuid(&self, id: Uuid) -> Option<Topic> {
+        self.log.topic(&self.name_of(id)?).filter(|topic| uuid_of(topic) == id)
+    }
+
+    fn note_name(&self, topic: &Topic) {
+        self.names.write().insert(uuid_of(topic), Arc::from(&*topic.name));
     }
 
     pub(crate) fn log(&self) -> &Arc<Log> {
@@ -59,9 +111,11 @@ impl Topics {
         configs: &BTreeMap<String, String>,
     ) -> Result<Arc<Replica>, BusError> {
         match self.log.create_topic(name, 1, configs) {
-            Ok(_) | Err(LogError::TopicExists(_)) => self.replica(&TopicPartition::new(name, 0)),
-            Err(error) => Err(bus_error(error)),
+            Ok(topic) => self.note_name(&topic),
+            Err(LogError::TopicExists(_)) => {}
+            Err(error) => return Err(bus_error(error)),
         }
+        self.replica(&TopicPartition::new(name, 0))
     }
 
     /// Makes a topic. Blocks.
@@ -71,7 +125,19 @@ impl Topics {
         if spec.cleanup != CleanupPolicy::Delete {
             configs.entry("cleanup.policy".to_owned()).or_insert_with(|| spec.cleanup.as_config().to_owned());
         }
-        self.log.create_topic(&spec.name, spec.partitions, &configs).map(drop).map_err(bus_error)
+        self.create_with(&spec.name, spec.partitions, &configs).map(drop).map_err(bus_error)
+    }
+
+    /// Makes a topic with exactly these configs. Blocks.
+    pub(crate) fn create_with(
+        &self,
+        name: &str,
+        partitions: i32,
+        configs: &BTreeMap<String, String>,
+    ) -> Result<Topic, LogError> {
+        let topic = self.log.create_topic(name, partitions, configs)?;
+        self.note_name(&topic);
+        Ok(topic)
     }
 
     /// Deletes a topic; its readers find it gone. Blocks.
@@ -82,6 +148,7 @@ impl Topics {
         self.log.delete_topic(topic).map_err(bus_error)?;
         // Those that were asked for meanwhile.
         self.let_go(&found);
+        self.names.write().remove(&uuid_of(&found));
         self.meters.forget(topic);
         Ok(())
     }
@@ -129,5 +196,18 @@ impl Topics {
             size_bytes,
             name: topic.name,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_topics_are_apart_and_not_reserved() {
+        let ids: std::collections::BTreeSet<_> = (0..1_000).chain([u64::MAX]).map(uuid_of_id).collect();
+        assert_eq!(ids.len(), 1_001);
+        assert!(ids.iter().all(|id| id.get_version_num() == 8 && id.as_u128() > 1));
+        assert_eq!(uuid_of_id(1_732_170_000_123), uuid_of_id(1_732_170_000_123));
     }
 }

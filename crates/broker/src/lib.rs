@@ -30,4 +30,7 @@ mod wait;
 mod wire;
 
 pub use embedded::{Embedded, EmbeddedConfig};
-pub use wire::{ListenerConfig, Wire, WireConfig, WireError};
+pub use wire::{
+    Certificate, ClientAuthentication, ListenerConfig, Mechanism, Password, PrincipalRules, SecurityConfig,
+    SecurityError, SecurityProtocol, TlsConfig, User, Wire, WireConfig, WireError,
+};

@@ -11,5 +11,12 @@ mod call;
 mod connection;
 mod limits;
 mod listener;
+mod principal;
+mod security;
 
 pub use listener::{ListenerConfig, Wire, WireConfig, WireError};
+pub use principal::PrincipalRules;
+pub use security::{
+    Certificate, ClientAuthentication, Mechanism, Password, SecurityConfig, SecurityError, SecurityProtocol,
+    TlsConfig, User,
+};

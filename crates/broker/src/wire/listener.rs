@@ -1,8 +1,26 @@
 //! Listeners: who is let in, and how many.
+//!
+//! The settings and the keys of `[kafka]` that set them:
+//!
+//! | key | field |
+//! |---|---|
+//! | `security_protocol = "SASL_SSL"` | `ListenerConfig::protocol` (`str::parse`) |
+//! | `tls_certificate`, `tls_key` | `TlsConfig::certificate`: `Certificate::Files`; without them `Certificate::Own` in the data directory |
+//! | `tls_names = ["broker.plant.local"]` | `names` of `Certificate::Own` |
+//! | `tls_client_authentication = "required"` | `TlsConfig::client_authentication` (`str::parse`) |
+//! | `tls_client_authorities` | `TlsConfig::client_authorities` |
+//! | `principal_mapping` | `TlsConfig::principal_mapping` (`str::parse`) |
+//! | `mechanisms = ["SCRAM-SHA-512"]` | `SecurityConfig::mechanisms` (`str::parse` each) |
+//! | `users = { name = "password" }` | `SecurityConfig::users` |
+//! | `super_users = ["User:admin"]` | `SecurityConfig::super_users` |
+//! | `allow_everyone_if_no_acl_found` | `SecurityConfig::allow_everyone_if_no_acl_found` |
+//! | `session_lifetime = "1h"` | `SecurityConfig::session_lifetime` |
+//! | `insecure = true` | `SecurityConfig::insecure` |
 
 use crate::Embedded;
 use crate::wire::call::{Broker, Peer};
 use crate::wire::connection;
+use crate::wire::security::{self, SecurityConfig, SecurityError, SecurityProtocol, TlsConfig};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -16,6 +34,8 @@ use tokio::task::JoinHandle;
 pub struct WireConfig {
     /// At least one.
     pub listeners: Vec<ListenerConfig>,
+    /// Users, mechanisms, super users.
+    pub security: SecurityConfig,
     /// Whether a client that asks for a topic that is not there, and may create it, gets it made (`auto.create.topics.enable`).
     pub auto_create_topics: bool,
     /// Partitions of a topic that is made so (`num.partitions`).
@@ -25,7 +45,12 @@ pub struct WireConfig {
 impl Default for WireConfig {
     /// One loopback listener on a free port, without security, with Kafka's limits.
     fn default() -> Self {
-        Self { listeners: vec![ListenerConfig::default()], auto_create_topics: true, partitions: 1 }
+        Self {
+            listeners: vec![ListenerConfig::default()],
+            auto_create_topics: true,
+            partitions: 1,
+            security: SecurityConfig::default(),
+        }
     }
 }
 
@@ -36,12 +61,21 @@ pub struct ListenerConfig {
     pub listen: SocketAddr,
     /// What clients are told to connect to; `None` tells them the address that they came to.
     pub advertise: Option<(String, u16)>,
+    /// What is spoken.
+    pub protocol: SecurityProtocol,
+    /// Needed for `Ssl` and `SaslSsl`.
+    pub tls: Option<TlsConfig>,
 }
 
 impl Default for ListenerConfig {
     /// A free port of loopback.
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), advertise: None }
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            advertise: None,
+            protocol: SecurityProtocol::default(),
+            tls: None,
+        }
     }
 }
 
@@ -56,6 +90,9 @@ pub enum WireError {
         /// What the system said.
         source: io::Error,
     },
+    /// The security settings are wrong, or would leave a door open.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
 }
 
 /// The Kafka protocol being served. Dropping it ends every connection.
@@ -68,6 +105,9 @@ pub struct Wire {
 impl Wire {
     /// Serves `embedded` on the listeners of `config`, inside a tokio runtime.
     pub async fn serve(embedded: &Embedded, config: WireConfig) -> Result<Self, WireError> {
+        for warning in security::check(&config)? {
+            tracing::warn!("{warning}");
+        }
         let listeners = config.listeners.clone();
         let broker = Arc::new(Broker { inner: Arc::clone(&embedded.inner), config });
         let mut wire = Self { addresses: Vec::new(), tasks: Vec::new() };

@@ -11,6 +11,7 @@ mod call;
 mod connection;
 mod limits;
 mod listener;
+mod place;
 mod principal;
 mod security;
 

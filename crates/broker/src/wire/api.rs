@@ -1,4 +1,7 @@
 //! The APIs, one file per family. A function takes the call and the request, and gives the response, errors within it.
 
+pub(crate) mod fetch;
+pub(crate) mod list_offsets;
 pub(crate) mod metadata;
+pub(crate) mod produce;
 pub(crate) mod versions;

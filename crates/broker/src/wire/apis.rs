@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest, ResponseHeader,
 };
+use kafka_protocol::messages::{FetchRequest, ListOffsetsRequest, ProduceRequest};
 use kafka_protocol::protocol::{Encodable, Request};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -45,6 +46,9 @@ macro_rules! apis {
 }
 
 apis! {
+    ProduceRequest, 3..=13 => later (api::produce::produce);
+    FetchRequest, 4..=18 => later (api::fetch::fetch);
+    ListOffsetsRequest, 1..=10 => (api::list_offsets::list_offsets);
     ApiVersionsRequest, 0..=4 => (api::versions::api_versions);
     MetadataRequest, 0..=13 => (api::metadata::metadata);
     FindCoordinatorRequest, 0..=6 => (api::metadata::find_coordinator);

@@ -1,0 +1,79 @@
+//! ListOffsets and OffsetForLeaderEpoch: which offset stands where.
+
+use crate::replica::Replica;
+use crate::wire::authorize::{Operation, Resource};
+use crate::wire::call::Call;
+use crate::wire::place::{self, LEADER_EPOCH};
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
+use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
+use millstream_log::FoundByTime;
+use std::sync::Arc;
+
+const READ_COMMITTED: i8 = 1;
+
+/// What a timestamp means that is no time.
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+const EARLIEST_LOCAL: i64 = -4;
+const LATEST_TIERED: i64 = -5;
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
+
+pub(crate) async fn list_offsets(call: &Call, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    let committed = request.isolation_level == READ_COMMITTED;
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for partition in topic.partitions {
+            let found = find(call, &topic.name, &partition, committed).await;
+            let response =
+                ListOffsetsPartitionResponse::default().with_partition_index(partition.partition_index);
+            partitions.push(match found {
+                Ok(Some(FoundByTime { offset, timestamp })) => {
+                    response.with_offset(offset).with_timestamp(timestamp).with_leader_epoch(LEADER_EPOCH)
+                }
+                Ok(None) => response,
+                Err(error) => response.with_error_code(error.code()),
+            });
+        }
+        topics.push(ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions));
+    }
+    ListOffsetsResponse::default().with_topics(topics)
+}
+
+async fn find(
+    call: &Call,
+    topic: &str,
+    wanted: &ListOffsetsPartition,
+    committed: bool,
+) -> Result<Option<FoundByTime>, ResponseError> {
+    if !call.may(Operation::Describe, Resource::Topic(topic)) {
+        return Err(ResponseError::TopicAuthorizationFailed);
+    }
+    let replica = place::replica(call, topic, wanted.partition_index)?;
+    place::check_epoch(wanted.current_leader_epoch)?;
+    let range = replica.range();
+    let end = if committed { range.stable } else { range.latest };
+    let at = |offset| Some(FoundByTime { offset, timestamp: -1 });
+    match wanted.timestamp {
+        LATEST => Ok(at(end)),
+        EARLIEST | EARLIEST_LOCAL => Ok(at(range.earliest)),
+        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(None),
+        MAX_TIMESTAMP => Err(ResponseError::UnsupportedVersion),
+        time_ms if time_ms < 0 => Err(ResponseError::UnsupportedVersion),
+        time_ms => by_time(replica, time_ms, end).await,
+    }
+}
+
+async fn by_time(
+    replica: Arc<Replica>,
+    time_ms: i64,
+    end: i64,
+) -> Result<Option<FoundByTime>, ResponseError> {
+    let looking = tokio::task::spawn_blocking(move || replica.log().offset_for_time(time_ms)).await;
+    let found = looking.map_err(|_| ResponseError::KafkaStorageError)?;
+    let found = found.map_err(|error| place::log_code(&error))?;
+    Ok(found.filter(|found| found.offset < end))
+}

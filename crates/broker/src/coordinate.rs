@@ -2,6 +2,8 @@
 
 pub(crate) mod assign;
 pub(crate) mod cluster;
+pub(crate) mod consumer_group;
+pub(crate) mod consumer_groups;
 pub(crate) mod group;
 pub(crate) mod groups;
 pub(crate) mod offset_record;

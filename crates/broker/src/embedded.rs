@@ -1,6 +1,7 @@
 //! The embedded engine: the coordinators over one log, and the tasks that keep them going.
 
 use crate::coordinate::cluster::ClusterRecords;
+use crate::coordinate::consumer_groups::ConsumerGroups;
 use crate::coordinate::group::MemberId;
 use crate::coordinate::groups::Groups;
 use crate::coordinate::offset_record::OffsetRecord;
@@ -49,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) cluster: ClusterRecords,
     pub(crate) offsets: Arc<Offsets>,
     pub(crate) groups: Groups,
+    pub(crate) consumer_groups: ConsumerGroups,
     pub(crate) transactions: Transactions,
     pub(crate) config: EmbeddedConfig,
     clock: Arc<dyn Clock>,
@@ -115,8 +117,19 @@ impl Embedded {
             let offsets = Arc::new(Offsets::open(&topics, Arc::clone(&clock))?);
             let timeout = config.transaction_timeout;
             let transactions = Transactions::open(&topics, &offsets, Arc::clone(&clock), timeout)?;
+            let consumer_groups = ConsumerGroups::open(&topics, Arc::clone(&clock))?;
             let (groups, members) = (Groups::default(), AtomicU64::new(0));
-            Ok(Arc::new(Inner { topics, cluster, offsets, groups, transactions, config, clock, members }))
+            Ok(Arc::new(Inner {
+                topics,
+                cluster,
+                offsets,
+                groups,
+                consumer_groups,
+                transactions,
+                config,
+                clock,
+                members,
+            }))
         })
         .await?;
         inner.transactions.recover().await;

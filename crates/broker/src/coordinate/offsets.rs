@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const TOPIC: &str = "__consumer_offsets";
+pub(crate) const TOPIC: &str = "__consumer_offsets";
 
 type GroupOffsets = BTreeMap<TopicPartition, Entry>;
 

@@ -95,7 +95,7 @@ impl Bus for Embedded {
         group: &str,
         of: &[TopicPartition],
     ) -> Result<Vec<Option<CommittedOffset>>, BusError> {
-        Ok(of.iter().map(|of| self.inner.offsets.committed(group, of)).collect())
+        Ok(of.iter().map(|of| self.inner.offsets.committed(group, of).map(Into::into)).collect())
     }
 
     async fn commit(

@@ -114,7 +114,7 @@ impl Embedded {
         let inner = blocking(move || {
             let topics = Arc::new(Topics::new(log));
             let cluster = ClusterRecords::open(&topics, Arc::clone(&clock))?;
-            let offsets = Arc::new(Offsets::open(&topics, Arc::clone(&clock))?);
+            let offsets = Arc::new(Offsets::open(&topics, Arc::clone(&clock), |_| {})?);
             let timeout = config.transaction_timeout;
             let transactions = Transactions::open(&topics, &offsets, Arc::clone(&clock), timeout)?;
             let consumer_groups = ConsumerGroups::open(&topics, Arc::clone(&clock))?;

@@ -1,8 +1,8 @@
 //! Records of `__consumer_offsets`, in Kafka's own layout.
 //!
 //! Key: version i16 (1), group, topic (strings: length i16, UTF-8), partition i32. Value: version i16 (3), offset i64,
-//! leader epoch i32 (-1), metadata (string), commit time i64 in ms. A tombstone takes an offset back. Keys of version 2 hold
-//! group metadata and are passed over. Source: Kafka's `OffsetCommitKey.json` and `OffsetCommitValue.json`.
+//! leader epoch i32, metadata (string), commit time i64 in ms. A tombstone takes an offset back. Keys of version 2 hold
+//! group metadata and are read elsewhere. Source: Kafka's `OffsetCommitKey.json` and `OffsetCommitValue.json`.
 #![deny(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
@@ -14,13 +14,43 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use millstream_bus::{CommittedOffset, Record, TopicPartition};
 use millstream_model::Timestamp;
 
+/// What a group has committed for a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Committed {
+    /// The next offset to read.
+    pub(crate) offset: i64,
+    /// The leader epoch of the last record that was read; -1 where the client told none.
+    pub(crate) leader_epoch: i32,
+    /// Free text kept with it.
+    pub(crate) metadata: String,
+}
+
+impl Committed {
+    /// Without a leader epoch.
+    pub(crate) fn new(offset: i64, metadata: String) -> Self {
+        Self { offset, leader_epoch: -1, metadata }
+    }
+}
+
+impl From<CommittedOffset> for Committed {
+    fn from(committed: CommittedOffset) -> Self {
+        Self::new(committed.offset, committed.metadata)
+    }
+}
+
+impl From<Committed> for CommittedOffset {
+    fn from(committed: Committed) -> Self {
+        Self { offset: committed.offset, metadata: committed.metadata }
+    }
+}
+
 /// A committed offset, or that there is none any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OffsetRecord {
     pub(crate) group: String,
     pub(crate) of: TopicPartition,
     /// `None` takes it back.
-    pub(crate) committed: Option<CommittedOffset>,
+    pub(crate) committed: Option<Committed>,
 }
 
 const KEY_VERSION: i16 = 1;
@@ -52,7 +82,7 @@ impl OffsetRecord {
             let mut value = BytesMut::new();
             value.put_i16(VALUE_VERSION);
             value.put_i64(committed.offset);
-            value.put_i32(-1);
+            value.put_i32(committed.leader_epoch);
             put_string(&mut value, &committed.metadata);
             value.put_i64(now.0);
             value.freeze()
@@ -73,10 +103,8 @@ impl OffsetRecord {
             Some(mut value) => {
                 let version = value.try_get_i16().ok()?;
                 let offset = value.try_get_i64().ok()?;
-                if version >= 3 {
-                    value.try_get_i32().ok()?;
-                }
-                Some(CommittedOffset { offset, metadata: take_string(&mut value)? })
+                let leader_epoch = if version >= 3 { value.try_get_i32().ok()? } else { -1 };
+                Some(Committed { offset, leader_epoch, metadata: take_string(&mut value)? })
             }
         };
         Some(Self { group, of, committed })
@@ -92,9 +120,9 @@ mod tests {
         #[test]
         fn what_is_encoded_is_decoded(
             group in ".{1,40}", topic in "[a-z]{1,20}", partition in 0..9999_i32, offset in 0..i64::MAX,
-            metadata in ".{0,60}", present in any::<bool>(),
+            leader_epoch in -1..99_i32, metadata in ".{0,60}", present in any::<bool>(),
         ) {
-            let committed = present.then_some(CommittedOffset { offset, metadata });
+            let committed = present.then_some(Committed { offset, leader_epoch, metadata });
             let record = OffsetRecord { group, of: TopicPartition::new(topic, partition), committed };
             prop_assert_eq!(OffsetRecord::decode(&record.encode(Timestamp(5))), Some(record));
         }
@@ -112,7 +140,7 @@ mod tests {
         let record = OffsetRecord {
             group: "g".to_owned(),
             of: TopicPartition::new("t", 7),
-            committed: Some(CommittedOffset { offset: 258, metadata: "m".to_owned() }),
+            committed: Some(Committed::new(258, "m".to_owned())),
         };
         let encoded = record.encode(Timestamp(1));
         assert_eq!(&encoded.key.unwrap()[..], [0, 1, 0, 1, b'g', 0, 1, b't', 0, 0, 0, 7]);

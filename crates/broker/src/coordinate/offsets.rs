@@ -1,14 +1,14 @@
 //! The offset coordinator: committed offsets of groups, in memory and in `__consumer_offsets`.
 
-use crate::coordinate::offset_record::OffsetRecord;
+use crate::coordinate::offset_record::{Committed, OffsetRecord};
 use crate::coordinate::producers::{compacted, load};
 use crate::error::bus_error;
 use crate::record::encode;
 use crate::replica::Replica;
 use crate::topics::Topics;
 use crate::wait::all_ok;
-use millstream_bus::{BusError, CommittedOffset, TopicPartition};
-use millstream_model::Clock;
+use millstream_bus::{BusError, CommittedOffset, Record, TopicPartition};
+use millstream_model::{Clock, Timestamp};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +17,11 @@ pub(crate) const TOPIC: &str = "__consumer_offsets";
 
 type GroupOffsets = BTreeMap<TopicPartition, Entry>;
 
-/// A committed offset, and where in the log it was written: the later one counts, whichever is applied first.
+/// A committed offset, when it was, and where in the log it was written: the later one counts, whichever is applied first.
 #[derive(Debug)]
 struct Entry {
-    committed: CommittedOffset,
+    committed: Committed,
+    at: Timestamp,
     written_before: i64,
 }
 
@@ -37,20 +38,23 @@ pub(crate) fn records_of(group: &str, offsets: &[(TopicPartition, CommittedOffse
     let record = |(of, committed): &(TopicPartition, CommittedOffset)| OffsetRecord {
         group: group.to_owned(),
         of: of.clone(),
-        committed: Some(committed.clone()),
+        committed: Some(committed.clone().into()),
     };
     offsets.iter().map(record).collect()
 }
 
 impl Offsets {
-    /// Reads what was committed. Blocks.
-    pub(crate) fn open(topics: &Topics, clock: Arc<dyn Clock>) -> Result<Self, BusError> {
+    /// Reads what was committed; `other` is given what else there is, oldest first: the records of groups. Blocks.
+    pub(crate) fn open(
+        topics: &Topics,
+        clock: Arc<dyn Clock>,
+        mut other: impl FnMut(&Record),
+    ) -> Result<Self, BusError> {
         let replica = topics.internal(TOPIC, &compacted())?;
         let mut groups: BTreeMap<String, GroupOffsets> = BTreeMap::new();
-        load(&replica, |record| {
-            if let Some(record) = OffsetRecord::decode(record) {
-                apply(&mut groups, record, 0);
-            }
+        load(&replica, |record| match OffsetRecord::decode(record) {
+            Some(offset) => apply(&mut groups, offset, record.timestamp, 0),
+            None => other(record),
         })?;
         // Of a topic that was deleted when its offsets could not be taken back.
         groups.retain(|_, offsets| {
@@ -76,7 +80,7 @@ impl Offsets {
         records: &[OffsetRecord],
     ) -> Result<(), BusError> {
         let inputs = records.iter().filter_map(|record| {
-            let offset = record.committed.as_ref()?.offset;
+            let offset = Some(record.committed.as_ref()?.offset).filter(|offset| *offset > 0)?;
             Some((topics.replica(&record.of).ok()?, offset))
         });
         all_ok(inputs.map(|(replica, offset)| async move { replica.flushed_input(offset).await })).await
@@ -85,11 +89,15 @@ impl Offsets {
     /// Writes records of a decided transaction, not durable yet. Returns what to hand to [`Offsets::flushed`].
     pub(crate) fn append(&self, records: &[OffsetRecord]) -> Result<i64, BusError> {
         let now = self.clock.now();
-        let encoded = records.iter().map(|record| record.encode(now)).collect();
+        self.write(records.iter().map(|record| record.encode(now)).collect())
+    }
+
+    /// Writes records of offsets or groups, not durable yet. Returns what to hand to [`Offsets::flushed`].
+    pub(crate) fn write(&self, records: Vec<Record>) -> Result<i64, BusError> {
+        let count = records.len();
         let bytes_max = self.replica.log().config().max_message_bytes;
-        let mut batches = encode(encoded, bytes_max, None)?;
-        let appended = self.replica.append(&mut batches, records.len()).map_err(bus_error)?;
-        Ok(appended.next_offset)
+        let mut batches = encode(records, bytes_max, None)?;
+        Ok(self.replica.append(&mut batches, count).map_err(bus_error)?.next_offset)
     }
 
     /// Resolves when what was appended is on disk.
@@ -99,9 +107,10 @@ impl Offsets {
 
     /// Shows offsets, which were written before `written_before`, to whoever asks.
     pub(crate) fn apply(&self, records: Vec<OffsetRecord>, written_before: i64) {
+        let now = self.clock.now();
         let mut groups = self.groups.lock();
         for record in records {
-            apply(&mut groups, record, written_before);
+            apply(&mut groups, record, now, written_before);
         }
     }
 
@@ -111,8 +120,15 @@ impl Offsets {
     }
 
     /// The committed offset of one partition.
-    pub(crate) fn committed(&self, group: &str, of: &TopicPartition) -> Option<CommittedOffset> {
+    pub(crate) fn committed(&self, group: &str, of: &TopicPartition) -> Option<Committed> {
         self.groups.lock().get(group)?.get(of).map(|entry| entry.committed.clone())
+    }
+
+    /// Everything that a group has committed.
+    pub(crate) fn all(&self, group: &str) -> Vec<(TopicPartition, Committed)> {
+        let groups = self.groups.lock();
+        let offsets = groups.get(group).into_iter().flatten();
+        offsets.map(|(of, entry)| (of.clone(), entry.committed.clone())).collect()
     }
 
     /// Groups with offsets.
@@ -137,12 +153,17 @@ impl Offsets {
     }
 }
 
-fn apply(groups: &mut BTreeMap<String, GroupOffsets>, record: OffsetRecord, written_before: i64) {
+fn apply(
+    groups: &mut BTreeMap<String, GroupOffsets>,
+    record: OffsetRecord,
+    at: Timestamp,
+    written_before: i64,
+) {
     match record.committed {
         Some(committed) => {
             let offsets = groups.entry(record.group).or_default();
             if offsets.get(&record.of).is_none_or(|last| last.written_before <= written_before) {
-                offsets.insert(record.of, Entry { committed, written_before });
+                offsets.insert(record.of, Entry { committed, at, written_before });
             }
         }
         None => {

@@ -3,9 +3,9 @@
 //! Key: version i16 (0) and the id, as Kafka has it. Value: JSON, because it carries what Kafka keeps elsewhere: the offsets
 //! committed with the transaction, and the partitions that an open transaction may have touched.
 
-use crate::coordinate::offset_record::{OffsetRecord, put_string, take_string};
+use crate::coordinate::offset_record::{Committed, OffsetRecord, put_string, take_string};
 use bytes::{BufMut, BytesMut};
-use millstream_bus::{CommittedOffset, Record, TopicPartition};
+use millstream_bus::{Record, TopicPartition};
 use millstream_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +81,7 @@ impl TransactionRecord {
         key.put_i16(KEY_VERSION);
         put_string(&mut key, &self.id);
         let offset = |record: &OffsetRecord| {
-            let committed = record.committed.clone().unwrap_or_default();
+            let committed = record.committed.clone().unwrap_or_else(|| Committed::new(-1, String::new()));
             let topic = record.of.topic.to_string();
             (record.group.clone(), topic, record.of.partition, committed.offset, committed.metadata)
         };
@@ -111,7 +111,7 @@ impl TransactionRecord {
         let offset = |(group, topic, partition, offset, metadata)| OffsetRecord {
             group,
             of: TopicPartition::new(String::as_str(&topic), partition),
-            committed: Some(CommittedOffset { offset, metadata }),
+            committed: Some(Committed::new(offset, metadata)),
         };
         Some(Self {
             id,
@@ -146,7 +146,7 @@ mod tests {
             offsets: vec![OffsetRecord {
                 group: "g".to_owned(),
                 of: TopicPartition::new("in", 2),
-                committed: Some(CommittedOffset { offset: 99, metadata: "{\"a\":1}".to_owned() }),
+                committed: Some(Committed::new(99, "{\"a\":1}".to_owned())),
             }],
         };
         assert_eq!(TransactionRecord::decode(&record.encode(Timestamp(1))), Some(record.clone()));

@@ -5,14 +5,16 @@
 //!   format                     what wrote it: text (see metafile), kind `log`, version 1
 //!   lock                       held by the process that uses the directory
 //!   reserve                    bytes kept for a full disk (see reserve)
+//!   newest-id                  a topic id that no deleted topic's was above: text, kind `newest-id`, version 1
 //!   scratch/                   topics that are being made or deleted; emptied at start
 //!   topics/<topic>/topic       id, number of partitions, configs: text, kind `topic`, version 1
 //!   topics/<topic>/<number>/   one partition (see manifest, segment, index)
 //! ```
 //!
 //! A topic is made in `scratch` and renamed to its place, and renamed back before it is deleted: it is there as a whole or not.
+//! Partitions that are added are made in their place first, and are there when the topic's file counts them.
 
-use crate::config::LogConfig;
+use crate::config::{LogConfig, TopicConfig};
 use crate::disk::{Disk, Lock, Space};
 use crate::files::Files;
 use crate::flusher::Flusher;
@@ -29,12 +31,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
 const FORMAT_KIND: &str = "log";
 const FORMAT_VERSION: u32 = 1;
+const NEWEST_ID_FILE: &str = "newest-id";
+const NEWEST_ID_KIND: &str = "newest-id";
+const NEWEST_ID_VERSION: u32 = 1;
 
 /// What recovery found in one partition. Partitions without a finding have no report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +59,10 @@ pub struct Log {
     config: LogConfig,
     shared: Arc<Shared>,
     topics: Mutex<BTreeMap<String, OpenTopic>>,
+    /// The greatest id that a topic ever had.
+    newest_id: AtomicU64,
+    /// No topic that is made gets an id up to this, also after a restart.
+    noted_id: AtomicU64,
     clock: Arc<dyn Clock>,
     retention_clock: Mutex<RetentionClock>,
     opened_at: Instant,
@@ -62,8 +71,11 @@ pub struct Log {
 #[derive(Debug)]
 struct OpenTopic {
     topic: Topic,
-    partitions: Vec<Result<Arc<Partition>, String>>,
+    partitions: Vec<OpenPartition>,
 }
+
+/// A partition, or why it cannot be opened.
+type OpenPartition = Result<Arc<Partition>, String>;
 
 impl Log {
     /// Opens `dir`, making it where it does not exist, and recovers every partition. A partition that cannot be opened is in the
@@ -89,12 +101,16 @@ impl Log {
             let dirs = (0..topic.partitions).map(|number| partition_dir(dir, &topic.name, number));
             dirs.filter_map(|dir| recover::noted_clock_ms(&shared, &dir)).max()
         });
+        let deleted_id = read_newest_id(&*shared.disk, dir)?;
+        let newest_id = topics.iter().map(|topic| topic.id).fold(deleted_id, u64::max);
         let retention_clock = RetentionClock::new(noted.max(), clock.now().as_millis(), Duration::ZERO);
         let log = Self {
             dir: dir.to_owned(),
             config,
             shared,
             topics: Mutex::default(),
+            newest_id: AtomicU64::new(newest_id),
+            noted_id: AtomicU64::new(deleted_id),
             clock,
             retention_clock: Mutex::new(retention_clock),
             opened_at: Instant::now(),
@@ -109,9 +125,20 @@ impl Log {
     }
 
     fn open_topic(&self, topic: Topic, reports: &mut Vec<RecoveryReport>) -> Result<OpenTopic, LogError> {
+        let partitions = self.open_partitions(&topic, 0, reports)?;
+        Ok(OpenTopic { topic, partitions })
+    }
+
+    /// The partitions of a topic from number `first` on.
+    fn open_partitions(
+        &self,
+        topic: &Topic,
+        first: i32,
+        reports: &mut Vec<RecoveryReport>,
+    ) -> Result<Vec<OpenPartition>, LogError> {
         let config = Arc::new(topic.config.clone());
         let mut partitions = Vec::new();
-        for number in 0..topic.partitions {
+        for number in first..topic.partitions {
             let mut report = |message: String| {
                 tracing::warn!(topic = topic.name, partition = number, message, "recovery");
                 reports.push(RecoveryReport { topic: topic.name.clone(), partition: number, message });
@@ -129,7 +156,7 @@ impl Log {
                 }
             }
         }
-        Ok(OpenTopic { topic, partitions })
+        Ok(partitions)
     }
 
     /// Makes a topic, durable when it returns. `configs` are Kafka's topic configs.
@@ -140,18 +167,16 @@ impl Log {
         configs: &BTreeMap<String, String>,
     ) -> Result<Topic, LogError> {
         topic::check_name(name)?;
-        if !(1..=limits::PARTITIONS).contains(&partitions) {
-            let max = limits::PARTITIONS;
-            return Err(LogError::Invalid(format!("a topic has 1 to {max} partitions, not {partitions}")));
-        }
+        check_partitions(partitions)?;
         let config = self.config.topic.with(configs)?;
         let mut topics = self.topics.lock();
         if topics.contains_key(name) {
             return Err(LogError::TopicExists(name.to_owned()));
         }
         // Later than all others even where the clock stands still or goes back.
-        let newest_id = topics.values().map(|open| open.topic.id).max().unwrap_or(0);
-        let id = newest_id.saturating_add(1).max(u64::try_from(self.clock.now().as_millis()).unwrap_or(0));
+        let later = self.newest_id.load(Ordering::Relaxed).saturating_add(1);
+        let id = later.max(u64::try_from(self.clock.now().as_millis()).unwrap_or(0));
+        self.newest_id.store(id, Ordering::Relaxed);
         let topic = Topic { name: name.to_owned(), id, partitions, configs: configs.clone(), config };
         self.lay_down(&topic)?;
         let open = self.open_topic(topic.clone(), &mut Vec::new())?;
@@ -186,7 +211,10 @@ impl Log {
         let mut topics = self.topics.lock();
         let open = topics.get(name).ok_or_else(|| unknown(name, 0))?;
         let place = self.dir.join("topics").join(name);
-        let scratch = self.dir.join("scratch").join(open.topic.id.to_string());
+        let id = open.topic.id;
+        let scratch = self.dir.join("scratch").join(id.to_string());
+        // So that no later topic gets its id. A full disk must not keep a topic from being deleted: then it is noted after.
+        let noted = self.note_id(id);
         for partition in open.partitions.iter().flatten() {
             partition.delete();
         }
@@ -194,7 +222,48 @@ impl Log {
         disk.rename(&place, &scratch).map_err(|error| LogError::io("rename", &place, error))?;
         topics.remove(name);
         drop(topics);
-        clear_scratch(disk, &self.dir, &scratch)
+        clear_scratch(disk, &self.dir, &scratch)?;
+        noted.or_else(|_| self.note_id(id))
+    }
+
+    /// Sees to it that no later topic gets the id of one that is deleted.
+    fn note_id(&self, id: u64) -> Result<(), LogError> {
+        if id <= self.noted_id.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let newest = self.newest_id.load(Ordering::Relaxed);
+        let text = metafile::seal(NEWEST_ID_KIND, NEWEST_ID_VERSION, &format!("id {newest}\n"));
+        metafile::replace(&*self.shared.disk, &self.dir.join(NEWEST_ID_FILE), &text)?;
+        self.noted_id.fetch_max(newest, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives a topic `partitions` partitions, more than it has; durable when it returns.
+    pub fn add_partitions(&self, name: &str, partitions: i32) -> Result<Topic, LogError> {
+        check_partitions(partitions)?;
+        let mut topics = self.topics.lock();
+        let open = topics.get_mut(name).ok_or_else(|| unknown(name, 0))?;
+        let first = open.topic.partitions;
+        if partitions <= first {
+            return Err(LogError::Invalid(format!(
+                "topic `{name}` has {first} partitions already, and {partitions} are not more"
+            )));
+        }
+        let topic = Topic { partitions, ..open.topic.clone() };
+        let disk = &*self.shared.disk;
+        let place = self.dir.join("topics").join(name);
+        for number in first..partitions {
+            // It may be there from an attempt that failed, but nobody ever wrote a record to it.
+            let dir = partition_dir(&self.dir, name, number);
+            disk.create_dir(&dir).map_err(|error| LogError::io("create", &dir, error))?;
+            recover::create(&self.shared, &dir)?;
+        }
+        disk.sync_dir(&place).map_err(|error| LogError::io("sync", &place, error))?;
+        let added = self.open_partitions(&topic, first, &mut Vec::new())?;
+        TopicFile::of(&topic).write(disk, &place)?;
+        open.partitions.extend(added);
+        open.topic = topic.clone();
+        Ok(topic)
     }
 
     /// Replaces a topic's configs; durable when it returns.
@@ -210,6 +279,11 @@ impl Log {
         }
         open.topic = topic.clone();
         Ok(topic)
+    }
+
+    /// What a topic gets where its own configs say nothing.
+    pub fn topic_defaults(&self) -> &TopicConfig {
+        &self.config.topic
     }
 
     /// All topics, sorted by name.
@@ -286,6 +360,25 @@ impl Drop for Log {
 
 fn unknown(topic: &str, partition: i32) -> LogError {
     LogError::UnknownPartition { topic: topic.to_owned(), partition }
+}
+
+fn check_partitions(partitions: i32) -> Result<(), LogError> {
+    let max = limits::PARTITIONS;
+    if (1..=max).contains(&partitions) {
+        return Ok(());
+    }
+    Err(LogError::Invalid(format!("a topic has 1 to {max} partitions, not {partitions}")))
+}
+
+/// What [`Log::delete_topic`] noted last. A file that is damaged is as good as none: ids are times as well.
+fn read_newest_id(disk: &dyn Disk, dir: &Path) -> Result<u64, LogError> {
+    let Some(text) = metafile::read(disk, &dir.join(NEWEST_ID_FILE))? else { return Ok(0) };
+    let lines = metafile::unseal(NEWEST_ID_KIND, NEWEST_ID_VERSION, &text);
+    let id = lines.ok().and_then(|mut lines| lines.next()?.strip_prefix("id ")?.parse().ok());
+    if id.is_none() {
+        tracing::warn!("`{NEWEST_ID_FILE}` in the data directory is damaged; it is passed over");
+    }
+    Ok(id.unwrap_or(0))
 }
 
 fn partition_dir(dir: &Path, topic: &str, number: i32) -> PathBuf {

@@ -121,7 +121,10 @@ pub(crate) fn base64(uuid: Uuid) -> String {
     let digit = |index: u32| {
         // 128 bits are 21 digits of six and one of two, which stands in front of four zero bits.
         let bits = if index < 21 { number >> (122 - 6 * index) } else { number << 4 };
-        usize::try_from(bits & 63).ok().and_then(|bits| ALPHABET.get(bits)).map_or('A', |byte| char::from(*byte))
+        usize::try_from(bits & 63)
+            .ok()
+            .and_then(|bits| ALPHABET.get(bits))
+            .map_or('A', |byte| char::from(*byte))
     };
     let text: String = (0..22).map(digit).collect();
     match text.strip_prefix('-') {
@@ -149,7 +152,8 @@ mod tests {
 
     fn open(disk: &SimDisk) -> ClusterRecords {
         let config = LogConfig { reserve_bytes: 0, ..LogConfig::default() };
-        let log = Log::open(Arc::new(disk.clone()), Path::new("/data"), config, Arc::new(StillClock)).unwrap().0;
+        let log =
+            Log::open(Arc::new(disk.clone()), Path::new("/data"), config, Arc::new(StillClock)).unwrap().0;
         ClusterRecords::open(&Topics::new(log), Arc::new(StillClock)).unwrap()
     }
 
@@ -177,6 +181,9 @@ mod tests {
         // Kafka's `new Uuid(0L, 1L)`, its metadata topic, prints as this.
         assert_eq!(base64(Uuid::from_u128(1)), "AAAAAAAAAAAAAAAAAAAAAQ");
         assert_eq!(base64(Uuid::from_u128(u128::MAX)), "_____________________w");
-        assert_eq!(base64(Uuid::from_u128(0xfbff_ffff_ffff_ffff_ffff_ffff_ffff_fffe)), "_____________________g");
+        assert_eq!(
+            base64(Uuid::from_u128(0xfbff_ffff_ffff_ffff_ffff_ffff_ffff_fffe)),
+            "_____________________g"
+        );
     }
 }

@@ -25,6 +25,7 @@ mod cursor;
 mod encode;
 mod header;
 mod record;
+mod rewrite;
 
 pub use compression::Compression;
 pub use control::{ControlKind, ControlMarker};
@@ -32,6 +33,7 @@ pub use encode::BatchBuilder;
 pub use header::{BatchError, BatchHeader, HEADER_BYTES};
 pub(crate) use header::{LEADER_EPOCH, give_offset, split_first};
 pub use record::{Batch, Header, Record, batches};
+pub(crate) use rewrite::stamp_append_time;
 
 #[cfg(test)]
 mod tests;

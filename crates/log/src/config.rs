@@ -1,5 +1,6 @@
 //! Settings of the log and of a topic, the latter under Kafka's names.
 
+use crate::batch::Compression;
 use crate::{LogError, limits};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -58,8 +59,25 @@ pub struct TopicConfig {
     pub min_cleanable_dirty_ratio: f64,
     /// `min.compaction.lag.ms`: records younger than this are not compacted.
     pub min_compaction_lag_ms: i64,
+    /// `message.timestamp.type`: whose time the records of clients have.
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`: how far behind this clock the records of clients may be.
+    pub timestamp_before_max_ms: i64,
+    /// `message.timestamp.after.max.ms`: how far ahead of this clock the records of clients may be.
+    pub timestamp_after_max_ms: i64,
+    /// `compression.type`: how the batches of clients are kept; `None` (`producer`) as they come.
+    pub compression: Option<Compression>,
     /// `millstream.reserved`: this topic may use the reserve when the disk is full.
     pub reserved: bool,
+}
+
+/// Whose time a record has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimestampType {
+    /// The producer's (`CreateTime`).
+    CreateTime,
+    /// The broker's when it appended the batch (`LogAppendTime`).
+    LogAppendTime,
 }
 
 impl Default for TopicConfig {
@@ -74,14 +92,20 @@ impl Default for TopicConfig {
             delete_retention_ms: 24 * 3_600_000,
             min_cleanable_dirty_ratio: 0.5,
             min_compaction_lag_ms: 0,
+            timestamp_type: TimestampType::CreateTime,
+            timestamp_before_max_ms: i64::MAX,
+            timestamp_after_max_ms: 3_600_000,
+            compression: None,
             reserved: false,
         }
     }
 }
 
 /// Kafka's topic configs that are accepted and have no effect on one node or in this log.
-const WITHOUT_EFFECT: [&str; 13] = [
-    "compression.type",
+const WITHOUT_EFFECT: [&str; 15] = [
+    "compression.gzip.level",
+    "compression.lz4.level",
+    "compression.zstd.level",
     "file.delete.delay.ms",
     "flush.messages",
     "flush.ms",
@@ -145,14 +169,38 @@ impl TopicConfig {
                     .ok_or_else(|| bad("a number from 0 to 1"))?;
             }
             "min.compaction.lag.ms" => self.min_compaction_lag_ms = number(0)?,
-            "message.timestamp.type" if value != "CreateTime" => return Err(bad("CreateTime")),
-            "message.timestamp.type" => {}
+            "message.timestamp.type" => {
+                self.timestamp_type = match value {
+                    "CreateTime" => TimestampType::CreateTime,
+                    "LogAppendTime" => TimestampType::LogAppendTime,
+                    _ => return Err(bad("CreateTime or LogAppendTime")),
+                };
+            }
+            "message.timestamp.before.max.ms" => self.timestamp_before_max_ms = number(0)?,
+            "message.timestamp.after.max.ms" => self.timestamp_after_max_ms = number(0)?,
+            "compression.type" => {
+                self.compression = parse_compression(value)
+                    .ok_or_else(|| bad("producer, uncompressed, gzip, snappy, lz4 or zstd"))?;
+            }
             "millstream.reserved" => self.reserved = value.parse().map_err(|_| bad("true or false"))?,
             _ if WITHOUT_EFFECT.contains(&name) => {}
             _ => return Err(LogError::Invalid(format!("there is no topic config `{name}`"))),
         }
         Ok(())
     }
+}
+
+/// `None` within for `producer`.
+fn parse_compression(value: &str) -> Option<Option<Compression>> {
+    Some(match value {
+        "producer" => None,
+        "uncompressed" => Some(Compression::None),
+        "gzip" => Some(Compression::Gzip),
+        "snappy" => Some(Compression::Snappy),
+        "lz4" => Some(Compression::Lz4),
+        "zstd" => Some(Compression::Zstd),
+        _ => return None,
+    })
 }
 
 fn parse_cleanup(value: &str) -> Option<Cleanup> {
@@ -184,6 +232,15 @@ mod tests {
             Cleanup { delete: true, compact: true }
         );
         assert_eq!(with("min.insync.replicas", "1").unwrap(), TopicConfig::default());
+        assert_eq!(with("compression.type", "producer").unwrap().compression, None);
+        assert_eq!(with("compression.type", "uncompressed").unwrap().compression, Some(Compression::None));
+        assert_eq!(with("compression.type", "zstd").unwrap().compression, Some(Compression::Zstd));
+        assert_eq!(
+            with("message.timestamp.type", "LogAppendTime").unwrap().timestamp_type,
+            TimestampType::LogAppendTime
+        );
+        let after = with("message.timestamp.after.max.ms", "5").unwrap();
+        assert_eq!((after.timestamp_after_max_ms, after.timestamp_before_max_ms), (5, i64::MAX));
     }
 
     #[test]
@@ -194,6 +251,16 @@ mod tests {
             ("retention.ms", "a week", "retention.ms = `a week` is not a whole number of at least -1"),
             ("cleanup.policy", "none", "cleanup.policy = `none` is not delete or compact"),
             ("min.cleanable.dirty.ratio", "2", "min.cleanable.dirty.ratio = `2` is not a number from 0 to 1"),
+            (
+                "compression.type",
+                "brotli",
+                "compression.type = `brotli` is not producer, uncompressed, gzip, snappy, lz4 or zstd",
+            ),
+            (
+                "message.timestamp.type",
+                "Now",
+                "message.timestamp.type = `Now` is not CreateTime or LogAppendTime",
+            ),
             ("retention.mss", "1", "there is no topic config `retention.mss`"),
         ] {
             assert_eq!(with(name, value).unwrap_err().to_string(), message);

@@ -9,6 +9,7 @@ mod read;
 pub(crate) mod recover;
 mod retain;
 mod sync;
+mod time;
 
 use crate::LogError;
 use crate::config::TopicConfig;
@@ -231,6 +232,11 @@ impl Partition {
     pub fn size_bytes(&self) -> u64 {
         let state = self.state.lock();
         state.closed.iter().map(|segment| segment.size_bytes).sum::<u64>() + state.active.size_bytes
+    }
+
+    /// Bytes appended since the start: what has come between two looks is the difference.
+    pub fn appended_bytes(&self) -> u64 {
+        self.appended_bytes.get()
     }
 
     /// Records and bytes appended since the start.

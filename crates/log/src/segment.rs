@@ -278,14 +278,15 @@ impl Walk {
     }
 
     /// The batches from `first` on (the last one that [`Walk::next`] gave, at `position`) in one piece without copying: as many
-    /// as lie in the buffer, follow one another soundly, and stay within `bytes_max`.
-    pub(crate) fn run(&self, position: u64, first: &Batch, bytes_max: usize) -> Bytes {
+    /// as lie in the buffer, follow one another soundly, begin before offset `end`, and stay within `bytes_max`.
+    pub(crate) fn run(&self, position: u64, first: &Batch, end: i64, bytes_max: usize) -> Bytes {
         let (mut at, mut expected) = (after(position, &first.header), first.header.next_offset());
         let mut run = first.bytes.clone();
         while let Some(bytes) = self.reader.buffered(at, self.reader.buffer_end()) {
             let Ok(batch) = Batch::decode(bytes) else { break };
             let Some(longer) = self.reader.buffered(position, after(at, &batch.header)) else { break };
-            if !self.extent.fits(expected, &batch.header) || longer.len() > bytes_max {
+            let fits = self.extent.fits(expected, &batch.header) && batch.header.base_offset < end;
+            if !fits || longer.len() > bytes_max {
                 break;
             }
             (at, expected) = (after(at, &batch.header), batch.header.next_offset());

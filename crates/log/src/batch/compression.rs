@@ -29,7 +29,7 @@ pub enum Compression {
     Zstd,
 }
 
-const CODEC_BITS: i16 = 0b111;
+pub(super) const CODEC_BITS: i16 = 0b111;
 const JAVA_SNAPPY_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 /// After the magic: version 1, compatible with version 1.
 const JAVA_SNAPPY_VERSIONS: [u8; 8] = [0, 0, 0, 1, 0, 0, 0, 1];

@@ -6,7 +6,7 @@
     clippy::unwrap_used
 )]
 
-use super::compression::Compression;
+use super::compression::{CODEC_BITS, Compression};
 use super::cursor::Cursor;
 use thiserror::Error;
 
@@ -15,11 +15,11 @@ pub const HEADER_BYTES: usize = 61;
 /// Bytes before the part that `batchLength` counts.
 const LENGTH_PREFIX_BYTES: usize = 12;
 /// Where the part under the CRC begins.
-const CRC_FROM: usize = 21;
+pub(super) const CRC_FROM: usize = 21;
 /// The leader epoch of every batch in the log: there is one leader, for ever. Being fixed, it is checked like the CRC.
 pub(crate) const LEADER_EPOCH: i32 = 0;
 
-const LOG_APPEND_TIME: i16 = 1 << 3;
+pub(super) const LOG_APPEND_TIME: i16 = 1 << 3;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
 const DELETE_HORIZON: i16 = 1 << 6;
@@ -168,6 +168,10 @@ impl BatchHeader {
 
     pub(crate) fn set_flags(&mut self, transactional: bool, control: bool) {
         self.attributes |= if transactional { TRANSACTIONAL } else { 0 } | if control { CONTROL } else { 0 };
+    }
+
+    pub(super) fn set_compression(&mut self, codec: Compression) {
+        self.attributes = self.attributes & !CODEC_BITS | codec.attributes();
     }
 
     pub(crate) fn set_delete_horizon(&mut self, horizon_ms: i64) {

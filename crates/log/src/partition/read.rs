@@ -1,6 +1,6 @@
-//! Reading and looking up.
+//! Reading.
 
-use super::{FoundByTime, Partition, State, Stopped};
+use super::{Partition, State, Stopped};
 use crate::index::Index;
 use crate::manifest::DurableEnd;
 use crate::metafile;
@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 /// A segment to read.
 #[derive(Debug, Clone)]
-struct Place {
-    name: SegmentName,
-    extent: Extent,
+pub(super) struct Place {
+    pub(super) name: SegmentName,
+    pub(super) extent: Extent,
     /// Where to look things up; `None` where the index is not in memory.
-    index: Option<(u64, i64)>,
+    pub(super) index: Option<(u64, i64)>,
 }
 
 impl Partition {
@@ -25,9 +25,16 @@ impl Partition {
     ///
     /// [`LogError::Corrupt`] where the batch at `from` is damaged; it names the offset to go on.
     pub fn read(&self, from: i64, bytes_max: usize) -> Result<Bytes, LogError> {
+        self.read_before(from, i64::MAX, bytes_max)
+    }
+
+    /// Like [`Partition::read`], but of batches that begin before offset `end` only: empty where there is none.
+    pub fn read_before(&self, from: i64, end: i64, bytes_max: usize) -> Result<Bytes, LogError> {
         let mut wanted = from;
-        while let Some(place) = self.place_of(wanted, from)? {
-            match self.read_segment(&place, wanted, bytes_max) {
+        while let Some(place) = self.place_of(wanted, from)?
+            && wanted < end
+        {
+            match self.read_segment(&place, wanted, end, bytes_max) {
                 Ok(Some(run)) => return Ok(run),
                 Ok(None) => wanted = place.extent.next_offset,
                 Err(error) => self.check_read_error(&place, wanted, error)?,
@@ -36,22 +43,8 @@ impl Partition {
         Ok(Bytes::new())
     }
 
-    /// The first record whose timestamp is at least `timestamp_ms`; `None` where all are older.
-    pub fn offset_for_time(&self, timestamp_ms: i64) -> Result<Option<FoundByTime>, LogError> {
-        let mut wanted = 0;
-        loop {
-            wanted = wanted.max(self.range().earliest);
-            let Some(place) = self.place_of(wanted, wanted)? else { return Ok(None) };
-            match self.find_time(&place, timestamp_ms) {
-                Ok(Some(found)) => return Ok(Some(found)),
-                Ok(None) => wanted = place.extent.next_offset,
-                Err(error) => self.check_read_error(&place, wanted, error)?,
-            }
-        }
-    }
-
     /// The segment that holds `offset` or the next one after it; `None` at the end. `asked` is what the caller asked for.
-    fn place_of(&self, offset: i64, asked: i64) -> Result<Option<Place>, LogError> {
+    pub(super) fn place_of(&self, offset: i64, asked: i64) -> Result<Option<Place>, LogError> {
         let state = self.state.lock();
         let end = state.visible_end();
         if matches!(state.stopped, Some(Stopped::Deleted)) {
@@ -80,7 +73,13 @@ impl Partition {
         }))
     }
 
-    fn read_segment(&self, place: &Place, from: i64, bytes_max: usize) -> Result<Option<Bytes>, LogError> {
+    fn read_segment(
+        &self,
+        place: &Place,
+        from: i64,
+        end: i64,
+        bytes_max: usize,
+    ) -> Result<Option<Bytes>, LogError> {
         let begin = match place.index {
             Some(begin) => begin,
             None => self.closed_index(place)?.position_of(from),
@@ -91,8 +90,9 @@ impl Partition {
             .map_err(|error| LogError::io("read", &place.name.log_path(&self.dir), error))?;
         loop {
             match self.step(&mut walk, place.name)? {
+                Step::Batch(_, batch) if batch.header.base_offset >= end => return Ok(Some(Bytes::new())),
                 Step::Batch(position, batch) if batch.header.last_offset() >= from => {
-                    return Ok(Some(walk.run(position, &batch, bytes_max)));
+                    return Ok(Some(walk.run(position, &batch, end, bytes_max)));
                 }
                 Step::Damaged { first, last } if last >= from => {
                     return Err(self.corrupt(first.max(from), last));
@@ -103,46 +103,8 @@ impl Partition {
         }
     }
 
-    fn find_time(&self, place: &Place, timestamp_ms: i64) -> Result<Option<FoundByTime>, LogError> {
-        let (newest, begin, start_offset) = {
-            let state = self.state.lock();
-            let closed = state.closed.iter().find(|segment| segment.name == place.name);
-            let index = &state.active.index;
-            let newest = closed.map_or(index.newest_timestamp(), |segment| segment.newest_timestamp);
-            (newest, place.index.map(|_| index.position_of_time(timestamp_ms)), state.start_offset)
-        };
-        if newest < timestamp_ms {
-            return Ok(None);
-        }
-        let begin = match begin {
-            Some(begin) => begin,
-            None => self.closed_index(place)?.position_of_time(timestamp_ms),
-        };
-        let mut walk = self.walk(place.name, place.extent, begin, limits::SCAN_BYTES / 16)?;
-        loop {
-            let batch = match self.step(&mut walk, place.name)? {
-                Step::End => return Ok(None),
-                Step::Damaged { .. } => continue,
-                Step::Batch(_, batch) => batch,
-            };
-            if batch.header.max_timestamp < timestamp_ms || batch.header.last_offset() < start_offset {
-                continue;
-            }
-            // Records that cannot be decompressed are the reader's trouble; it begins with their batch.
-            let first =
-                FoundByTime { offset: batch.header.base_offset, timestamp: batch.header.max_timestamp };
-            let Ok(records) = batch.records() else { return Ok(Some(first)) };
-            let found = records
-                .into_iter()
-                .find(|record| record.timestamp >= timestamp_ms && record.offset >= start_offset);
-            if let Some(record) = found {
-                return Ok(Some(FoundByTime { offset: record.offset, timestamp: record.timestamp }));
-            }
-        }
-    }
-
     /// The index of a closed segment: from memory, from its file, or made anew.
-    fn closed_index(&self, place: &Place) -> Result<Arc<Index>, LogError> {
+    pub(super) fn closed_index(&self, place: &Place) -> Result<Arc<Index>, LogError> {
         let path = place.name.log_path(&self.dir);
         if let Some(index) = self.shared.files.index(&path) {
             return Ok(index);
@@ -212,7 +174,12 @@ impl Partition {
 
     /// What an error means: nothing, where retention or compaction removed the segment after it was looked up; damage, where its
     /// file is gone.
-    fn check_read_error(&self, place: &Place, wanted: i64, error: LogError) -> Result<(), LogError> {
+    pub(super) fn check_read_error(
+        &self,
+        place: &Place,
+        wanted: i64,
+        error: LogError,
+    ) -> Result<(), LogError> {
         let state = self.state.lock();
         let there = state.closed.iter().any(|segment| segment.name == place.name)
             || state.active.name() == place.name;

@@ -2,6 +2,9 @@
 
 pub(crate) mod fetch;
 pub(crate) mod list_offsets;
+pub(crate) mod cluster;
 pub(crate) mod metadata;
+pub(crate) mod node;
 pub(crate) mod produce;
+pub(crate) mod producer;
 pub(crate) mod versions;

@@ -4,10 +4,7 @@ use crate::wire::api;
 use crate::wire::call::{Call, Close, Reply};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, FindCoordinatorRequest, MetadataRequest, ResponseHeader,
-};
-use kafka_protocol::messages::{FetchRequest, ListOffsetsRequest, ProduceRequest};
+use kafka_protocol::messages::{ApiKey, ResponseHeader};
 use kafka_protocol::protocol::{Encodable, Request};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -15,16 +12,16 @@ use std::sync::Arc;
 /// One line per API: the request, its versions, the function. `later` marks one whose function returns a second future: what
 /// it does before is done in the order of the requests, what that future awaits is awaited beside the requests after it.
 macro_rules! apis {
-    ($($request:ty, $versions:expr => $($how:ident)? ($function:path);)*) => {
+    ($($request:ident, $versions:expr => $($how:ident)? ($function:path);)*) => {
         /// Every API, by key.
-        pub(crate) const SERVED: &[(i16, RangeInclusive<i16>)] = &[$((<$request as Request>::KEY, $versions)),*];
+        pub(crate) const SERVED: &[(i16, RangeInclusive<i16>)] = &[$((<kafka_protocol::messages::$request as Request>::KEY, $versions)),*];
 
         /// Calls the function of an API with the body of a request. The future may be dropped when the client goes.
         pub(crate) fn dispatch(call: Arc<Call>, body: Bytes) -> BoxFuture<'static, Result<Reply, Close>> {
-            $(if call.api_key == <$request as Request>::KEY {
+            $(if call.api_key == <kafka_protocol::messages::$request as Request>::KEY {
                 return Box::pin(async move {
-                    let request = decode::<$request>(&call, body)?;
-                    apis!(@call $($how)? call, request, $request, $function)
+                    let request = decode::<kafka_protocol::messages::$request>(&call, body)?;
+                    apis!(@call $($how)? call, request, kafka_protocol::messages::$request, $function)
                 });
             })*
             Box::pin(async move { Err(Close::UnknownApi(call.api_key)) })
@@ -49,9 +46,12 @@ apis! {
     ProduceRequest, 3..=13 => later (api::produce::produce);
     FetchRequest, 4..=18 => later (api::fetch::fetch);
     ListOffsetsRequest, 1..=10 => (api::list_offsets::list_offsets);
+    InitProducerIdRequest, 0..=5 => (api::producer::init_producer_id);
     ApiVersionsRequest, 0..=4 => (api::versions::api_versions);
     MetadataRequest, 0..=13 => (api::metadata::metadata);
-    FindCoordinatorRequest, 0..=6 => (api::metadata::find_coordinator);
+    FindCoordinatorRequest, 0..=6 => (api::cluster::find_coordinator);
+    DescribeClusterRequest, 0..=2 => (api::cluster::describe_cluster);
+    DescribeTopicPartitionsRequest, 0..=0 => (api::cluster::describe_topic_partitions);
 }
 
 /// The versions in which an API is served.

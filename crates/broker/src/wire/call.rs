@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use kafka_protocol::protocol::StrBytes;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use thiserror::Error;
 
 /// What all connections share.
@@ -25,6 +25,8 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     /// The address of this host that it came to.
     pub(crate) local: SocketAddr,
+    /// What the client says it is: name and version (KIP-511).
+    pub(crate) software: OnceLock<(String, String)>,
     /// The listener it came through.
     pub(crate) listener: Arc<ListenerConfig>,
 }

@@ -1,4 +1,8 @@
 //! Every limit of the Kafka protocol's side that is no setting.
 
-/// The id of the one node, as in the name of its listeners' brokers.
+/// The id of the one node.
 pub(crate) const NODE_ID: i32 = 1;
+/// Topics that one Metadata request may make.
+pub(crate) const AUTO_CREATED_TOPICS: usize = 1_000;
+/// Partitions of one DescribeTopicPartitions response (`max.request.partition.size.limit`).
+pub(crate) const DESCRIBED_PARTITIONS: i32 = 2_000;

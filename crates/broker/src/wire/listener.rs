@@ -23,7 +23,7 @@ use crate::wire::connection;
 use crate::wire::security::{self, SecurityConfig, SecurityError, SecurityProtocol, TlsConfig};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
@@ -153,7 +153,9 @@ async fn accept(broker: Arc<Broker>, listener: Arc<ListenerConfig>, socket: TcpL
                 Ok((stream, address)) => {
                     let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
                     let Ok(local) = stream.local_addr() else { continue };
-                    let peer = Peer { connection, address, local, listener: Arc::clone(&listener) };
+                    let software = OnceLock::new();
+                    let listener = Arc::clone(&listener);
+                    let peer = Peer { connection, address, local, software, listener };
                     connections.spawn(run(Arc::clone(&broker), Arc::new(peer), stream));
                 }
                 Err(error) => tracing::warn!(%error, "a connection could not be accepted"),

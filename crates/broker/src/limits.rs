@@ -30,3 +30,7 @@ pub const SETTLE_AFTER: Duration = Duration::from_secs(1);
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// `segment.bytes` of internal topics: small, so that compaction keeps them short.
 pub const INTERNAL_SEGMENT_BYTES: u64 = 8 << 20;
+/// Batches of a producer that each partition remembers, as in Kafka: clients have no more in flight.
+pub const PRODUCER_BATCHES: usize = 5;
+/// Producers that each partition remembers; those that were silent for longest go first.
+pub const PRODUCERS: usize = 16_384;

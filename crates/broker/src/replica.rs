@@ -1,33 +1,30 @@
 //! One partition as the broker sees it: the log's bytes, and what transactions make of them.
 //!
-//! A transaction is known by producer id and epoch; every committed one has an epoch of its own (KIP-890), so that a
-//! marker says of exactly one transaction how it ended, whatever else a failing disk did to the order of things.
+//! `producer_state` knows what each producer sent last, `transaction_index` which transactions are open and which were aborted,
+//! `produce` takes what clients of the protocol send. The log is right, and what is known here can be read from it.
+
+mod load;
+mod produce;
+mod producer_state;
+mod transaction_index;
 
 use crate::error::{bus_error, unavailable};
 use crate::limits;
 use millstream_bus::meter::TopicMeter;
 use millstream_bus::{BusError, OffsetRange, TopicPartition};
-use millstream_log::batch::{BatchBuilder, ControlKind, ControlMarker};
+use millstream_log::batch::{BatchBuilder, BatchHeader, ControlKind, ControlMarker, HEADER_BYTES};
 use millstream_log::{Appended, LogError, Partition};
 use millstream_model::Timestamp;
-use parking_lot::Mutex;
-use std::collections::{BTreeMap, VecDeque};
+use parking_lot::{Mutex, MutexGuard};
+use produce::Admitted;
+pub(crate) use produce::ProduceError;
+use producer_state::ProducerStates;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
-
-/// A transaction, as batches and markers name it: producer id and epoch.
-pub(crate) type TransactionKey = (i64, i16);
-
-/// An aborted transaction of one partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Aborted {
-    pub(crate) key: TransactionKey,
-    /// Its first offset, or any before.
-    pub(crate) first: i64,
-    /// The offset of its marker.
-    pub(crate) last: i64,
-}
+use transaction_index::TransactionIndex;
+pub(crate) use transaction_index::{Ended, TransactionKey};
 
 /// One partition.
 #[derive(Debug)]
@@ -36,29 +33,36 @@ pub(crate) struct Replica {
     /// The topic's id: another topic of the same name, made later, has another one.
     pub(crate) topic_id: u64,
     log: Arc<Partition>,
-    transactions: Mutex<Transactions>,
+    state: Mutex<State>,
     stable: watch::Sender<i64>,
     meter: Arc<TopicMeter>,
     deleted: AtomicBool,
 }
 
-#[derive(Debug)]
-struct Transactions {
-    /// First offset of each open transaction.
-    open: BTreeMap<TransactionKey, i64>,
-    /// In the order of their markers.
-    aborted: VecDeque<Aborted>,
-    /// Of transactions that ended from here on, every aborted one is in `aborted`.
-    known_from: i64,
+#[derive(Debug, Default)]
+struct State {
+    /// Whether the rest has been read from the log.
+    loaded: bool,
+    transactions: TransactionIndex,
+    producers: ProducerStates,
+    /// Transactions of the protocol that the coordinator knows to be open here.
+    admitted: BTreeMap<TransactionKey, Admitted>,
 }
 
-/// How a transaction ended, as far as memory tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
-    Committed,
-    Aborted,
-    /// It ended before this process began, so the log must be asked.
-    BeforeMemory,
+impl State {
+    /// Takes in a marker that is in the log.
+    fn take_marker(&mut self, header: &BatchHeader, is_abort: bool) {
+        self.producers.take(header);
+        self.transactions.end((header.producer_id, header.producer_epoch), is_abort, header.base_offset);
+    }
+
+    /// Takes in a batch of data that is in the log.
+    fn take_batch(&mut self, header: &BatchHeader) {
+        self.producers.take(header);
+        if header.is_transactional() && header.record_count > 0 {
+            self.transactions.open((header.producer_id, header.producer_epoch), header.base_offset);
+        }
+    }
 }
 
 impl Replica {
@@ -69,10 +73,21 @@ impl Replica {
         meter: Arc<TopicMeter>,
     ) -> Self {
         let next = log.range().next;
-        let transactions = Transactions { open: BTreeMap::new(), aborted: VecDeque::new(), known_from: next };
         let stable = watch::Sender::new(next);
         let deleted = AtomicBool::new(false);
-        Self { at, topic_id, log, transactions: Mutex::new(transactions), stable, meter, deleted }
+        Self { at, topic_id, log, state: Mutex::default(), stable, meter, deleted }
+    }
+
+    /// What is known of producers and transactions.
+    fn state(&self) -> Result<MutexGuard<'_, State>, LogError> {
+        let mut state = self.state.lock();
+        if !state.loaded {
+            let mut read = State::default();
+            self.scan(&mut read, 0)?;
+            *state = State { loaded: true, ..read };
+            self.publish(&state);
+        }
+        Ok(state)
     }
 
     /// The log's partition.
@@ -82,25 +97,32 @@ impl Replica {
 
     /// Appends batches outside any transaction.
     pub(crate) fn append(&self, batches: &mut [u8], records: usize) -> Result<Appended, LogError> {
-        let transactions = self.transactions.lock();
-        let appended = self.log.append(batches)?;
-        self.meter.appended(records, batches.len());
-        self.publish(&transactions);
+        let mut state = self.state()?;
+        let appended = self.append_next(&mut state, batches, records)?;
+        self.publish(&state);
         Ok(appended)
     }
 
-    /// Appends batches of an open transaction.
-    pub(crate) fn append_open(
+    /// Appends behind what `state` knows.
+    fn append_next(
         &self,
+        _state: &mut State,
         batches: &mut [u8],
         records: usize,
-        key: TransactionKey,
     ) -> Result<Appended, LogError> {
-        let mut transactions = self.transactions.lock();
         let appended = self.log.append(batches)?;
         self.meter.appended(records, batches.len());
-        transactions.open.entry(key).or_insert(appended.base_offset);
-        self.publish(&transactions);
+        Ok(appended)
+    }
+
+    /// Appends batches of an open transaction of this process.
+    pub(crate) fn append_open(&self, batches: &mut [u8], records: usize) -> Result<Appended, LogError> {
+        let mut state = self.state()?;
+        let appended = self.append_next(&mut state, batches, records)?;
+        for header in headers(batches) {
+            state.take_batch(&header);
+        }
+        self.publish(&state);
         Ok(appended)
     }
 
@@ -113,25 +135,25 @@ impl Replica {
     ) -> Result<Appended, LogError> {
         let marker = ControlMarker { kind, coordinator_epoch: 0 };
         let mut batch = BatchBuilder::control(marker, key.0, key.1, now.0);
-        let mut transactions = self.transactions.lock();
-        let appended = self.log.append(&mut batch)?;
-        let first = transactions.open.remove(&key);
-        if kind == ControlKind::Abort {
-            transactions.remember(Aborted { key, first: first.unwrap_or(0), last: appended.base_offset });
-        }
-        self.publish(&transactions);
+        let mut state = self.state()?;
+        let appended = self.append_next(&mut state, &mut batch, 0)?;
+        state.admitted.remove(&key);
+        headers(&batch).for_each(|header| state.take_marker(&header, kind == ControlKind::Abort));
+        self.publish(&state);
         Ok(appended)
     }
 
     /// Counts a transaction that may have left records here as aborted, before its marker is written.
-    pub(crate) fn write_off(&self, key: TransactionKey) {
-        let last = self.log.range().next;
-        self.transactions.lock().remember(Aborted { key, first: 0, last });
+    pub(crate) fn write_off(&self, key: TransactionKey) -> Result<(), LogError> {
+        let mut state = self.state()?;
+        state.transactions.write_off(key);
+        self.publish(&state);
+        Ok(())
     }
 
     /// Readers of committed records are woken where the last stable offset moved.
-    fn publish(&self, transactions: &Transactions) {
-        let stable = transactions.stable(self.log.range().next);
+    fn publish(&self, state: &State) {
+        let stable = state.transactions.stable(self.log.range().next);
         self.stable.send_if_modified(|last| std::mem::replace(last, stable) != stable);
     }
 
@@ -169,14 +191,22 @@ impl Replica {
     }
 
     pub(crate) fn range(&self) -> OffsetRange {
-        let transactions = self.transactions.lock();
+        let state = self.state();
         let range = self.log.range();
-        let stable = transactions.stable(range.next).max(range.earliest);
-        OffsetRange { earliest: range.earliest, stable, latest: range.next }
+        let stable = match &state {
+            Ok(state) => state.transactions.stable(range.next),
+            Err(error) => {
+                tracing::error!(partition = %self.at, %error, "what is committed cannot be told, so it is not shown");
+                range.earliest
+            }
+        };
+        OffsetRange { earliest: range.earliest, stable: stable.max(range.earliest), latest: range.next }
     }
 
     /// The last stable offset, as it changes.
     pub(crate) fn stable(&self) -> watch::Receiver<i64> {
+        // Read from the log first, where it was not; a failure comes again with the range.
+        drop(self.state());
         self.stable.subscribe()
     }
 
@@ -187,35 +217,27 @@ impl Replica {
 
     /// How the transaction ended that has a batch at `offset`, before the last stable offset.
     pub(crate) fn ended(&self, key: TransactionKey, offset: i64) -> Ended {
-        let transactions = self.transactions.lock();
-        let is_it =
-            |aborted: &&Aborted| aborted.key == key && (aborted.first..aborted.last).contains(&offset);
-        if transactions.aborted.iter().rev().any(|aborted| is_it(&aborted)) {
-            Ended::Aborted
-        } else if offset >= transactions.known_from {
-            Ended::Committed
-        } else {
-            Ended::BeforeMemory
-        }
+        self.state().map_or(Ended::BeforeMemory, |state| state.transactions.ended(key, offset))
     }
 
     /// Where memory of aborted transactions begins.
     pub(crate) fn known_from(&self) -> i64 {
-        self.transactions.lock().known_from
+        self.state().map_or(i64::MAX, |state| state.transactions.known_from)
+    }
+
+    /// The aborted transactions that have a part in `from..to`: producer ids and first offsets, as a client that reads those offsets
+    /// has to know them.
+    pub(crate) fn aborted(&self, from: i64, to: i64) -> Result<Vec<(i64, i64)>, BusError> {
+        let state = self.state().map_err(bus_error)?;
+        Ok(state.transactions.aborted_within(from, to))
     }
 }
 
-impl Transactions {
-    fn stable(&self, next: i64) -> i64 {
-        self.open.values().copied().min().map_or(next, |first| first.min(next))
-    }
-
-    fn remember(&mut self, aborted: Aborted) {
-        self.aborted.push_back(aborted);
-        if self.aborted.len() > limits::ABORTED_TRANSACTIONS
-            && let Some(oldest) = self.aborted.pop_front()
-        {
-            self.known_from = self.known_from.max(oldest.last + 1);
-        }
-    }
+/// The headers of batches that were just appended.
+fn headers(mut batches: &[u8]) -> impl Iterator<Item = BatchHeader> {
+    std::iter::from_fn(move || {
+        let header = BatchHeader::decode(batches).ok().filter(|header| header.size_bytes >= HEADER_BYTES)?;
+        batches = batches.get(header.size_bytes..)?;
+        Some(header)
+    })
 }

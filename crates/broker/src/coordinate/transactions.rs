@@ -14,7 +14,9 @@
 //! the abort markers are on disk.
 
 mod end;
+mod error;
 mod recover;
+mod verify;
 
 use crate::coordinate::offset_record::OffsetRecord;
 use crate::coordinate::offsets::Offsets;
@@ -26,6 +28,7 @@ use crate::record::{Stamp, encode, sequence_after};
 use crate::replica::{Replica, TransactionKey};
 use crate::topics::{Topics, is_internal};
 use end::Ended;
+pub(crate) use error::{Claim, TransactionError};
 use millstream_bus::{BusError, Record, TopicPartition, check};
 use millstream_log::batch::ControlKind;
 use millstream_model::Clock;
@@ -265,7 +268,7 @@ impl Transactions {
         let stamp = Stamp { producer_id: key.0, epoch: key.1, sequence };
         let count = records.len();
         let mut batches = encode(records, replica.log().config().max_message_bytes, Some(stamp))?;
-        let appended = replica.append_open(&mut batches, count, key).map_err(bus_error)?;
+        let appended = replica.append_open(&mut batches, count).map_err(bus_error)?;
         let sequence = sequence_after(sequence, count);
         let touched = Touched { replica, next_offset: appended.next_offset, sequence };
         open.touched.insert(to.clone(), touched);

@@ -69,7 +69,9 @@ impl Transactions {
         if !record.registered.is_empty() {
             let left = self.ended(record.next, ControlKind::Abort, &record.registered);
             for replica in left.markers.iter().filter_map(|marker| marker.replica.as_ref()) {
-                replica.write_off(record.next);
+                if let Err(error) = replica.write_off(record.next) {
+                    tracing::warn!(partition = %replica.at, %error, "an open transaction cannot be written off yet");
+                }
             }
             producer.unsettled.push(left);
         }

@@ -63,7 +63,7 @@ impl Kafka {
     /// A new and empty one that answers.
     pub fn start() -> Self {
         let run = tempfile::tempdir().expect("a temporary folder");
-        let kafka = Self { run, port: free_port_pair() };
+        let kafka = Self { run, port: free_ports() };
         kafka.start_again();
         kafka
     }
@@ -109,11 +109,11 @@ impl Drop for Kafka {
     }
 }
 
-/// A free port whose next one is free, too: Kafka's listener and its controller's.
-fn free_port_pair() -> u16 {
+/// A free port whose next two are free, too: Kafka's listener, its controller's and the one with SASL.
+fn free_ports() -> u16 {
     loop {
         let port = free_port();
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port + 1)).is_ok() {
+        if (1..=2).all(|above| TcpListener::bind((Ipv4Addr::LOCALHOST, port + above)).is_ok()) {
             return port;
         }
     }

@@ -4,8 +4,8 @@ use crate::error::bus_error;
 use crate::replica::Replica;
 use millstream_bus::meter::TopicMeters;
 use millstream_bus::{BusError, CleanupPolicy, TopicDescription, TopicPartition, TopicSpec, check};
-use millstream_log::{Log, LogError, Topic};
-use parking_lot::RwLock;
+use millstream_log::{Log, LogError, Topic, TopicConfig};
+use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ pub(crate) struct Topics {
     log: Arc<Log>,
     /// The topics' names by the ids that clients know them by.
     names: RwLock<FxHashMap<Uuid, Arc<str>>>,
+    /// Held while configs are changed, so that no change is lost between two.
+    configuring: Mutex<()>,
     /// Replicas that were asked for so far.
     replicas: RwLock<FxHashMap<TopicPartition, Arc<Replica>>>,
     pub(crate) meters: TopicMeters,
@@ -64,7 +66,8 @@ impl Topics {
     pub(crate) fn new(log: Arc<Log>) -> Self {
         let named = |topic: Topic| (uuid_of(&topic), Arc::from(topic.name));
         let names = RwLock::new(log.topics().into_iter().map(named).collect());
-        Self { log, names, replicas: RwLock::default(), meters: TopicMeters::default() }
+        let (replicas, configuring) = (RwLock::default(), Mutex::default());
+        Self { log, names, configuring, replicas, meters: TopicMeters::default() }
     }
 
     /// The name of the topic with this id.
@@ -138,6 +141,27 @@ impl Topics {
         let topic = self.log.create_topic(name, partitions, configs)?;
         self.note_name(&topic);
         Ok(topic)
+    }
+
+    /// Changes the configs of a topic: `change` gets the topic and what holds where it says nothing, and gives all its configs
+    /// anew. Changes to one topic come one after another. Blocks.
+    pub(crate) fn configure<E: From<LogError>>(
+        &self,
+        topic: &str,
+        validate_only: bool,
+        change: impl FnOnce(&Topic, &TopicConfig) -> Result<BTreeMap<String, String>, E>,
+    ) -> Result<(), E> {
+        let _configuring = self.configuring.lock();
+        let unknown = || LogError::UnknownPartition { topic: topic.to_owned(), partition: 0 };
+        let found = self.log.topic(topic).ok_or_else(unknown)?;
+        let defaults = self.log.topic_defaults();
+        let configs = change(&found, defaults)?;
+        if validate_only {
+            defaults.with(&configs)?;
+        } else if configs != found.configs {
+            self.log.configure_topic(topic, &configs)?;
+        }
+        Ok(())
     }
 
     /// Deletes a topic; its readers find it gone. Blocks.

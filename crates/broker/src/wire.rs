@@ -7,12 +7,14 @@
 mod api;
 mod apis;
 mod authorize;
+mod broker_config;
 mod call;
 mod connection;
 mod limits;
 mod listener;
 mod place;
 mod principal;
+mod refusal;
 mod security;
 
 pub use listener::{ListenerConfig, Wire, WireConfig, WireError};

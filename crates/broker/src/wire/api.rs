@@ -1,10 +1,12 @@
 //! The APIs, one file per family. A function takes the call and the request, and gives the response, errors within it.
 
+pub(crate) mod cluster;
+pub(crate) mod configs;
 pub(crate) mod fetch;
 pub(crate) mod list_offsets;
-pub(crate) mod cluster;
 pub(crate) mod metadata;
 pub(crate) mod node;
 pub(crate) mod produce;
 pub(crate) mod producer;
+pub(crate) mod topics;
 pub(crate) mod versions;

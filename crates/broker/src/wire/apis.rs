@@ -43,6 +43,12 @@ macro_rules! apis {
 }
 
 apis! {
+    CreateTopicsRequest, 2..=7 => (api::topics::create_topics);
+    DeleteTopicsRequest, 1..=6 => (api::topics::delete_topics);
+    CreatePartitionsRequest, 0..=3 => (api::topics::create_partitions);
+    DescribeConfigsRequest, 1..=4 => (api::configs::describe_configs);
+    AlterConfigsRequest, 0..=2 => (api::configs::alter_configs);
+    IncrementalAlterConfigsRequest, 0..=1 => (api::configs::incremental_alter_configs);
     ProduceRequest, 3..=13 => later (api::produce::produce);
     FetchRequest, 4..=18 => later (api::fetch::fetch);
     ListOffsetsRequest, 1..=10 => (api::list_offsets::list_offsets);

@@ -9,6 +9,8 @@ class Member:
     """A consumer that notes what it was given, what was taken away and what it read."""
 
     def __init__(self, group, topics, **more):
+        if more.get("group_protocol") != "consumer":
+            more = {"heartbeat_interval_ms": 300} | more
         self.reader = consumer(group, **more)
         self.given, self.taken, self.lost, self.read = [], [], [], []
         self.reader.subscribe(

@@ -53,7 +53,7 @@ pub(crate) struct Inner {
     pub(crate) consumer_groups: ConsumerGroups,
     pub(crate) transactions: Transactions,
     pub(crate) config: EmbeddedConfig,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     members: AtomicU64,
 }
 

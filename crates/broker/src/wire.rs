@@ -10,6 +10,7 @@ mod authorize;
 mod broker_config;
 mod call;
 mod connection;
+mod fetch_session;
 mod limits;
 mod listener;
 mod place;

@@ -2,10 +2,12 @@
 
 use crate::embedded::Inner;
 use crate::wire::authorize::{Operation, Resource};
+use crate::wire::fetch_session::FetchSessions;
 use crate::wire::listener::{ListenerConfig, WireConfig};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use kafka_protocol::protocol::StrBytes;
+use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use thiserror::Error;
@@ -15,6 +17,7 @@ use thiserror::Error;
 pub(crate) struct Broker {
     pub(crate) inner: Arc<Inner>,
     pub(crate) config: WireConfig,
+    pub(crate) fetch_sessions: Mutex<FetchSessions>,
 }
 
 /// The other side of a connection.

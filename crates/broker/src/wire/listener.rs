@@ -20,7 +20,9 @@
 use crate::Embedded;
 use crate::wire::call::{Broker, Peer};
 use crate::wire::connection;
+use crate::wire::fetch_session::FetchSessions;
 use crate::wire::security::{self, SecurityConfig, SecurityError, SecurityProtocol, TlsConfig};
+use parking_lot::Mutex;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -109,7 +111,11 @@ impl Wire {
             tracing::warn!("{warning}");
         }
         let listeners = config.listeners.clone();
-        let broker = Arc::new(Broker { inner: Arc::clone(&embedded.inner), config });
+        let broker = Arc::new(Broker {
+            fetch_sessions: Mutex::new(FetchSessions::new(embedded.inner.clock.now().as_millis())),
+            inner: Arc::clone(&embedded.inner),
+            config,
+        });
         let mut wire = Self { addresses: Vec::new(), tasks: Vec::new() };
         for listener in listeners {
             let address = listener.listen;

@@ -14,14 +14,19 @@ use uuid::Uuid;
 /// The epoch of every partition's leader: there is one leader, for ever.
 pub(crate) const LEADER_EPOCH: i32 = 0;
 
-/// The name of the topic that a request means: by its id where the version has ids, by its name otherwise. Empty for an unknown
-/// id, so that whoever may not describe any topic does not learn which ids there are.
-pub(crate) fn topic_name(call: &Call, name: &TopicName, id: Uuid, by_id: bool) -> TopicName {
+/// The name of the topic that a request means: by its id where the version has ids, by its name otherwise.
+/// [`ResponseError::UnknownTopicId`] where there is none of that id.
+pub(crate) fn topic_name(
+    call: &Call,
+    name: &TopicName,
+    id: Uuid,
+    by_id: bool,
+) -> Result<TopicName, ResponseError> {
     if !by_id {
-        return name.clone();
+        return Ok(name.clone());
     }
-    let name = call.broker.inner.topics.name_of(id);
-    TopicName(name.map_or_else(StrBytes::default, |name| StrBytes::from_string(name.to_string())))
+    let name = call.broker.inner.topics.name_of(id).ok_or(ResponseError::UnknownTopicId)?;
+    Ok(TopicName(StrBytes::from_string(name.to_string())))
 }
 
 /// The partition of a topic that clients may know of.

@@ -1,118 +1,110 @@
 //! Fetch: batches out of the log, as they are.
+//!
+//! What a consumer may see: every record at once when it is appended, before it is on disk, as with Kafka; so the high watermark
+//! is the next offset to be written, and `acks=1` costs no sync in the way to the consumer. After a power cut the log may end before
+//! the position of a running consumer, which then gets OFFSET_OUT_OF_RANGE. A committed position never points past the end:
+//! a commit puts everything before it on disk first ([`Replica::flushed_input`]).
 
-use crate::replica::Replica;
-use crate::wire::authorize::{Operation, Resource};
+mod read;
+mod wait;
+
+use crate::wire::api::fetch::read::{Budget, Part, read_all};
 use crate::wire::call::Call;
-use crate::wire::place;
-use bytes::Bytes;
+use crate::wire::fetch_session::{FINAL_EPOCH, Fetching, NO_SESSION, Wanted};
+use crate::wire::limits;
+#[cfg(doc)]
+use crate::replica::Replica;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
+use millstream_bus::Isolation;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
-use uuid::Uuid;
+use tokio::time::Instant;
 
-struct Part {
-    topic: usize,
-    index: i32,
-    offset: i64,
-    max_bytes: usize,
-    found: Result<(Arc<Replica>, watch::Receiver<i64>), ResponseError>,
-}
+/// The version from which there are sessions (KIP-227).
+const SESSIONS: i16 = 7;
+/// The version from which topics are named by their ids (KIP-516).
+const BY_ID: i16 = 13;
+/// The isolation level of those who read committed records only.
+const READ_COMMITTED: i8 = 1;
 
-struct Topic {
-    name: TopicName,
-    id: Uuid,
-}
-
-pub(crate) async fn fetch(call: &Call, request: FetchRequest) -> BoxFuture<'static, Option<FetchResponse>> {
-    let by_id = call.version >= 13;
-    let mut topics = Vec::new();
-    let mut parts = Vec::new();
-    for topic in request.topics {
-        let name = place::topic_name(call, &topic.topic, topic.topic_id, by_id);
-        for part in topic.partitions {
-            let found = if call.may(Operation::Read, Resource::Topic(&name)) {
-                place::replica(call, &name, part.partition)
-            } else {
-                Err(ResponseError::TopicAuthorizationFailed)
-            };
-            parts.push(Part {
-                topic: topics.len(),
-                index: part.partition,
-                offset: part.fetch_offset,
-                max_bytes: usize::try_from(part.partition_max_bytes).unwrap_or(0),
-                found: found.map(|replica| {
-                    let appended = replica.log().appended();
-                    (replica, appended)
-                }),
-            });
-        }
-        topics.push(Topic { name, id: topic.topic_id });
+pub(crate) async fn fetch(call: &Arc<Call>, mut request: FetchRequest) -> BoxFuture<'static, Option<FetchResponse>> {
+    let now = Instant::now();
+    let by_id = call.version >= BY_ID;
+    let has_replica = request.replica_id.0 >= 0 || request.replica_state.replica_id.0 >= 0;
+    let isolation = match request.isolation_level {
+        READ_COMMITTED => Isolation::ReadCommitted,
+        _ => Isolation::ReadUncommitted,
+    };
+    let positive = |number: i32| usize::try_from(number).unwrap_or(0);
+    let budget = Budget {
+        min_bytes: positive(request.min_bytes),
+        max_bytes: positive(request.max_bytes).min(limits::FETCH_BYTES),
+        isolation,
+    };
+    let patience = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    let deadline = now + patience.min(crate::limits::WAIT_MAX);
+    if call.version < SESSIONS {
+        request.session_epoch = FINAL_EPOCH;
     }
-    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-    let (min, max) = (request.min_bytes, request.max_bytes);
-    async move {
-        let deadline = Instant::now() + wait;
-        let min = usize::try_from(min).unwrap_or(0);
-        let max = usize::try_from(max).unwrap_or(0);
-        loop {
-            let mut left = max;
-            let mut bytes = 0;
-            let mut responses: Vec<_> = topics
-                .iter()
-                .map(|topic| {
-                    FetchableTopicResponse::default()
-                        .with_topic(topic.name.clone())
-                        .with_topic_id(topic.id)
-                })
-                .collect();
-            let mut failed = false;
-            for part in &mut parts {
-                let data = part.read(left, bytes == 0);
-                failed |= data.error_code != 0;
-                let size = data.records.as_ref().map_or(0, Bytes::len);
-                bytes += size;
-                left = left.saturating_sub(size);
-                responses[part.topic].partitions.push(data);
-            }
-            let waiting = parts.iter_mut().filter_map(|part| part.found.as_mut().ok());
-            let more = crate::wait::any(waiting.map(|(_, more)| more.changed()));
-            if bytes >= min || failed || timeout_at(deadline, more).await.is_err() {
-                return Some(FetchResponse::default().with_responses(responses));
-            }
+    let begun = call.broker.fetch_sessions.lock().begin(&request, by_id, now);
+    let (fetching, wanted) = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            let response = FetchResponse::default().with_error_code(error.code());
+            return std::future::ready(Some(response)).boxed();
         }
+    };
+    let parts = wanted
+        .into_iter()
+        .map(|wanted| match has_replica {
+            // Nobody else has a copy of anything: whoever says so is mistaken, or worse.
+            true => Part::refused(wanted, ResponseError::NotLeaderOrFollower),
+            false => Part::find(call, wanted, by_id, isolation),
+        })
+        .collect();
+    let call = Arc::clone(call);
+    async move {
+        let answers = answer(parts, budget, deadline).await;
+        Some(respond(&call, fetching, answers))
     }
     .boxed()
 }
 
-impl Part {
-    fn read(&mut self, left: usize, first: bool) -> PartitionData {
-        let data = PartitionData::default().with_partition_index(self.index);
-        let replica = match &mut self.found {
-            Ok((replica, more)) => {
-                more.mark_unchanged();
-                replica
-            }
-            Err(error) => return data.with_error_code(error.code()).with_high_watermark(-1),
-        };
-        let range = replica.range();
-        let data = data
-            .with_high_watermark(range.latest)
-            .with_last_stable_offset(range.stable)
-            .with_log_start_offset(range.earliest)
-            .with_records(Some(Bytes::new()));
-        if left == 0 && !first {
-            return data;
-        }
-        match replica.log().read(self.offset, self.max_bytes.min(left)) {
-            Ok(records) if !first && records.len() > left => data,
-            Ok(records) => data.with_records(Some(records)),
-            Err(error) => data.with_error_code(place::log_code(&error).code()),
+/// Reads now, and again when there is more, until there is enough or the time is up.
+async fn answer(mut parts: Vec<Part>, budget: Budget, deadline: Instant) -> Vec<(Wanted, PartitionData)> {
+    loop {
+        let found;
+        (parts, found) = read_all(parts, budget).await;
+        let is_enough = found.bytes >= budget.min_bytes || found.has_failed || parts.is_empty();
+        if is_enough || !wait::until_more(&mut parts, &found, budget, deadline).await {
+            return parts.into_iter().map(|part| part.wanted).zip(found.data).collect();
         }
     }
+}
+
+fn respond(call: &Call, fetching: Fetching, mut answers: Vec<(Wanted, PartitionData)>) -> FetchResponse {
+    let session_id = match fetching {
+        Fetching::Sessionless => NO_SESSION,
+        _ => call.broker.fetch_sessions.lock().end(fetching, &mut answers, Instant::now()),
+    };
+    let mut topics: Vec<FetchableTopicResponse> = Vec::new();
+    let mut places: FxHashMap<(TopicName, uuid::Uuid), usize> = FxHashMap::default();
+    for (Wanted { at, .. }, data) in answers {
+        let is_same = |topic: &FetchableTopicResponse| topic.topic == at.name && topic.topic_id == at.id;
+        let place = match topics.last() {
+            Some(last) if is_same(last) => topics.len() - 1,
+            _ => *places.entry((at.name.clone(), at.id)).or_insert_with(|| {
+                let topic = FetchableTopicResponse::default().with_topic(at.name).with_topic_id(at.id);
+                topics.push(topic);
+                topics.len() - 1
+            }),
+        };
+        topics[place].partitions.push(data);
+    }
+    FetchResponse::default().with_session_id(session_id).with_responses(topics)
 }

@@ -6,7 +6,9 @@ use crate::wire::call::Call;
 use crate::wire::place::{self, LEADER_EPOCH};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
-use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use millstream_log::FoundByTime;
 use std::sync::Arc;
@@ -31,6 +33,9 @@ pub(crate) async fn list_offsets(call: &Call, request: ListOffsetsRequest) -> Li
             let response =
                 ListOffsetsPartitionResponse::default().with_partition_index(partition.partition_index);
             partitions.push(match found {
+                Ok(Some(FoundByTime { offset, timestamp })) if call.version < 4 => {
+                    response.with_offset(offset).with_timestamp(timestamp)
+                }
                 Ok(Some(FoundByTime { offset, timestamp })) => {
                     response.with_offset(offset).with_timestamp(timestamp).with_leader_epoch(LEADER_EPOCH)
                 }

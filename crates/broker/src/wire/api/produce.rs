@@ -1,103 +1,299 @@
 //! Produce: batches into the log, in the order of the requests.
+//!
+//! All of a request is appended before the next request of the connection is looked at; only the wait for the disk (`acks=all`)
+//! goes on beside it, so that the batches of many requests share one sync. `acks=1` is answered once the batches are in the
+//! page cache. The bytes are copied once, because offsets are written into them; nothing is taken apart unless the topic's
+//! settings ask for it.
 
-use crate::replica::Replica;
+use crate::coordinate::transactions::Claim;
+use crate::replica::{ProduceError, Replica, TransactionKey};
 use crate::topics;
 use crate::wire::authorize::{Operation, Resource};
 use crate::wire::call::Call;
 use crate::wire::place;
-use bytes::BytesMut;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_request::PartitionProduceData;
-use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
+use kafka_protocol::protocol::StrBytes;
+use millstream_bus::{BusError, TopicPartition};
+use millstream_log::batch::Compression;
+use millstream_log::{Ready, Reason, Refused};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// The version from which topics are named by their ids.
+/// The version from which topics are named by their ids (KIP-516).
 const BY_ID: i16 = 13;
+/// The version from which batches may be compressed with zstd (KIP-110).
+const ZSTD: i16 = 7;
+/// The version from which partitions join a transaction by being written to (KIP-890).
+const JOINS_TRANSACTION: i16 = 12;
 
-/// A partition whose answer waits for the disk: its place in the response, and what must be durable.
-struct Wait {
+/// What is waited for before the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Acks {
+    Nothing,
+    PageCache,
+    Disk,
+}
+
+/// The answer while it is made. Everything in it is in the order of the request.
+struct Answer {
+    topics: Vec<TopicProduceResponse>,
+    /// Batches that may be appended.
+    ready: Vec<Batch>,
+}
+
+/// A batch for one partition, and where its answer stands.
+struct Batch {
+    topic: usize,
+    partition: usize,
+    replica: Arc<Replica>,
+    ready: Ready,
+}
+
+impl Batch {
+    fn key(&self) -> TransactionKey {
+        (self.ready.header.producer_id, self.ready.header.producer_epoch)
+    }
+}
+
+/// A batch in the log that is not known to be on disk.
+struct Unflushed {
     topic: usize,
     partition: usize,
     replica: Arc<Replica>,
     next_offset: i64,
 }
 
+/// Why a partition's batch was not taken.
+struct Failure {
+    code: ResponseError,
+    message: Option<String>,
+    records: Vec<(i32, String)>,
+}
+
+impl From<ResponseError> for Failure {
+    fn from(code: ResponseError) -> Self {
+        Self { code, message: None, records: Vec::new() }
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let code = match refused.reason {
+            Reason::Damaged => ResponseError::CorruptMessage,
+            Reason::TooLarge => ResponseError::MessageTooLarge,
+            Reason::LargerThanSegment => ResponseError::RecordListTooLarge,
+            Reason::Invalid => ResponseError::InvalidRecord,
+            Reason::Timestamp => ResponseError::InvalidTimestamp,
+        };
+        Self { code, message: Some(refused.message), records: refused.records }
+    }
+}
+
+impl From<ProduceError> for Failure {
+    fn from(error: ProduceError) -> Self {
+        Self { code: error.code(), message: Some(error.to_string()), records: Vec::new() }
+    }
+}
+
+impl From<BusError> for Failure {
+    fn from(error: BusError) -> Self {
+        Self { code: place::bus_code(&error), message: Some(error.to_string()), records: Vec::new() }
+    }
+}
+
+impl Failure {
+    fn write(self, response: &mut PartitionProduceResponse) {
+        response.error_code = self.code.code();
+        response.base_offset = -1;
+        response.log_append_time_ms = -1;
+        response.error_message = self.message.map(StrBytes::from_string);
+        let records = self.records.into_iter().map(|(index, message)| {
+            BatchIndexAndErrorMessage::default()
+                .with_batch_index(index)
+                .with_batch_index_error_message(Some(StrBytes::from_string(message)))
+        });
+        response.record_errors = records.collect();
+    }
+}
+
 pub(crate) async fn produce(
     call: &Call,
     request: ProduceRequest,
 ) -> BoxFuture<'static, Option<ProduceResponse>> {
-    let acks = request.acks;
-    let by_id = call.version >= BY_ID;
-    let mut waits = Vec::new();
-    let mut responses = Vec::with_capacity(request.topic_data.len());
-    for topic in request.topic_data {
-        let name = place::topic_name(call, &topic.name, topic.topic_id, by_id);
-        let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
-        for data in topic.partition_data {
-            let index = data.index;
-            let response = match append(call, &name, data) {
-                Ok((replica, appended, start)) => {
-                    waits.push(Wait {
-                        topic: responses.len(),
-                        partition: partition_responses.len(),
-                        replica,
-                        next_offset: appended.next_offset,
-                    });
-                    PartitionProduceResponse::default()
-                        .with_base_offset(appended.base_offset)
-                        .with_log_start_offset(start)
-                }
-                Err(error) => PartitionProduceResponse::default()
-                    .with_error_code(error.code())
-                    .with_base_offset(-1)
-                    .with_log_start_offset(-1),
-            };
-            partition_responses.push(response.with_index(index));
+    let (acks, timeout_ms) = (request.acks, request.timeout_ms);
+    let transactional_id = request.transactional_id.clone();
+    let may_transact = transactional_id.as_ref().is_some_and(|id| {
+        let id = Resource::TransactionalId(id);
+        call.may(Operation::Write, id)
+    });
+    let (acks, refusal) = match acks {
+        0 => (Acks::Nothing, None),
+        1 => (Acks::PageCache, None),
+        -1 => (Acks::Disk, None),
+        _ => (Acks::PageCache, Some(ResponseError::InvalidRequiredAcks)),
+    };
+    let mut answer = Answer::new(call, request, refusal);
+    if answer.ready.iter().any(|batch| batch.ready.header.is_transactional()) {
+        if may_transact {
+            answer.verify(call, &transactional_id.unwrap_or_default()).await;
+        } else {
+            answer.refuse_all(ResponseError::TransactionalIdAuthorizationFailed);
         }
-        responses.push(
-            TopicProduceResponse::default()
-                .with_name(topic.name)
-                .with_topic_id(topic.topic_id)
-                .with_partition_responses(partition_responses),
-        );
     }
+    let unflushed = answer.append();
+    let mut topics = answer.topics;
+    if acks == Acks::PageCache || unflushed.is_empty() {
+        let response = (acks != Acks::Nothing).then(|| ProduceResponse::default().with_responses(topics));
+        return std::future::ready(response).boxed();
+    }
+    if acks == Acks::Nothing {
+        return std::future::ready(None).boxed();
+    }
+    let patience = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
     async move {
-        match acks {
-            0 => return None,
-            -1 => {
-                for Wait { topic, partition, replica, next_offset } in waits {
-                    if let Err(error) = replica.flushed(next_offset).await {
-                        let response = &mut responses[topic].partition_responses[partition];
-                        response.error_code = place::bus_code(&error).code();
-                        response.base_offset = -1;
-                    }
-                }
-            }
-            _ => {}
+        for (waited, failure) in flush(unflushed, patience).await {
+            failure.write(&mut topics[waited.0].partition_responses[waited.1]);
         }
-        Some(ProduceResponse::default().with_responses(responses))
+        Some(ProduceResponse::default().with_responses(topics))
     }
     .boxed()
 }
 
-fn append(
+/// Waits until everything is on disk; what is not, and why.
+async fn flush(unflushed: Vec<Unflushed>, patience: Duration) -> Vec<((usize, usize), Failure)> {
+    // All at once, so that they share a sync.
+    let flushing = unflushed.into_iter().map(async |batch| {
+        let flushed = tokio::time::timeout(patience, batch.replica.flushed(batch.next_offset)).await;
+        let failure = match flushed {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => Failure::from(error),
+            Err(_) => ResponseError::RequestTimedOut.into(),
+        };
+        Some(((batch.topic, batch.partition), failure))
+    });
+    join_all(flushing).await.into_iter().flatten().collect()
+}
+
+impl Answer {
+    /// Looks at every batch; what can be refused before anything is appended is.
+    fn new(call: &Call, request: ProduceRequest, refusal: Option<ResponseError>) -> Self {
+        let by_id = call.version >= BY_ID;
+        let now_ms = call.broker.inner.clock.now().as_millis();
+        let mut answer = Self { topics: Vec::with_capacity(request.topic_data.len()), ready: Vec::new() };
+        for topic in request.topic_data {
+            let found = place::topic_name(call, &topic.name, topic.topic_id, by_id);
+            let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
+            for data in topic.partition_data {
+                let mut response = PartitionProduceResponse::default().with_index(data.index);
+                let taken = match (refusal, &found) {
+                    (Some(refusal), _) => Err(refusal.into()),
+                    (None, Ok(name)) => take(call, name, &data, now_ms),
+                    (None, Err(error)) => Err((*error).into()),
+                };
+                match taken {
+                    Ok((replica, ready)) => answer.ready.push(Batch {
+                        topic: answer.topics.len(),
+                        partition: partition_responses.len(),
+                        replica,
+                        ready,
+                    }),
+                    Err(failure) => failure.write(&mut response),
+                }
+                partition_responses.push(response);
+            }
+            answer.topics.push(
+                TopicProduceResponse::default()
+                    .with_name(topic.name)
+                    .with_topic_id(topic.topic_id)
+                    .with_partition_responses(partition_responses),
+            );
+        }
+        answer
+    }
+
+    fn response(&mut self, topic: usize, partition: usize) -> &mut PartitionProduceResponse {
+        &mut self.topics[topic].partition_responses[partition]
+    }
+
+    /// Asks the coordinator whether the transactional batches belong to an open transaction; those that do not are refused.
+    async fn verify(&mut self, call: &Call, transactional_id: &str) {
+        let mut partitions: BTreeMap<TransactionKey, Vec<TopicPartition>> = BTreeMap::new();
+        for batch in self.ready.iter().filter(|batch| batch.ready.header.is_transactional()) {
+            partitions.entry(batch.key()).or_default().push(batch.replica.at.clone());
+        }
+        let implicit = call.version >= JOINS_TRANSACTION;
+        for (key, partitions) in partitions {
+            let claim = Claim { id: transactional_id, key, connection: call.peer.connection };
+            let verified =
+                call.broker.inner.transactions.verify_produce(claim, &partitions, implicit).await;
+            let Err(error) = verified else { continue };
+            let (code, message) = (error.produce_code(call.version), error.to_string());
+            let is_refused = |batch: &mut Batch| batch.ready.header.is_transactional() && batch.key() == key;
+            for batch in self.ready.extract_if(.., is_refused).collect::<Vec<_>>() {
+                let failure = Failure { code, message: Some(message.clone()), records: Vec::new() };
+                failure.write(self.response(batch.topic, batch.partition));
+            }
+        }
+    }
+
+    /// Refuses the whole request.
+    fn refuse_all(&mut self, error: ResponseError) {
+        self.ready.clear();
+        for response in self.topics.iter_mut().flat_map(|topic| &mut topic.partition_responses) {
+            Failure::from(error).write(response);
+        }
+    }
+
+    /// Appends in the order of the request; what has to reach the disk.
+    fn append(&mut self) -> Vec<Unflushed> {
+        let mut unflushed = Vec::with_capacity(self.ready.len());
+        for batch in std::mem::take(&mut self.ready) {
+            let Batch { topic, partition, replica, mut ready } = batch;
+            let transactional = ready.header.is_transactional();
+            let appended = replica.produce(&mut ready.batch, transactional);
+            let earliest = replica.log().range().earliest;
+            let response = self.response(topic, partition);
+            match appended {
+                Ok(appended) => {
+                    response.base_offset = appended.base_offset;
+                    response.log_append_time_ms = ready.append_time_ms.unwrap_or(-1);
+                    response.log_start_offset = earliest;
+                    let next_offset = appended.next_offset;
+                    unflushed.push(Unflushed { topic, partition, replica, next_offset });
+                }
+                Err(error) => Failure::from(error).write(response),
+            }
+        }
+        unflushed
+    }
+}
+
+/// Checks one partition's batch and makes it ready to append.
+fn take(
     call: &Call,
     topic: &str,
-    data: PartitionProduceData,
-) -> Result<(Arc<Replica>, millstream_log::Appended, i64), ResponseError> {
+    data: &PartitionProduceData,
+    now_ms: i64,
+) -> Result<(Arc<Replica>, Ready), Failure> {
     if !call.may(Operation::Write, Resource::Topic(topic)) {
-        return Err(ResponseError::TopicAuthorizationFailed);
+        return Err(ResponseError::TopicAuthorizationFailed.into());
     }
     let replica = place::replica(call, topic, data.index)?;
     if topics::is_protected(topic) {
-        return Err(ResponseError::InvalidTopicException);
+        return Err(ResponseError::InvalidTopicException.into());
     }
-    let records = data.records.unwrap_or_default();
-    let mut batches = BytesMut::from(&*records);
-    let appended = replica.append(&mut batches, 1).map_err(|error| place::log_code(&error))?;
-    let start = replica.range().earliest;
-    Ok((replica, appended, start))
+    let records = data.records.clone().unwrap_or_default();
+    let ready = replica.log().config().take_in(&records, now_ms)?;
+    if call.version < ZSTD && ready.header.compression() == Compression::Zstd {
+        return Err(ResponseError::UnsupportedCompressionType.into());
+    }
+    Ok((replica, ready))
 }

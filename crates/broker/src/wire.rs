@@ -4,6 +4,8 @@
 //! frames and keeps answers in order, [`apis`] is the table of what is served in which versions, `api/*` holds the
 //! functions, one file per family, and each of them works on the coordinators.
 
+mod access;
+mod acl;
 mod api;
 mod apis;
 mod authorize;
@@ -16,10 +18,13 @@ mod listener;
 mod place;
 mod principal;
 mod refusal;
+mod sasl;
+mod scram;
 mod security;
+mod users;
 
 pub use listener::{ListenerConfig, Wire, WireConfig, WireError};
-pub use principal::PrincipalRules;
+pub use principal::{PrincipalRules, is_user_name};
 pub use security::{
     Certificate, ClientAuthentication, Mechanism, Password, SecurityConfig, SecurityError, SecurityProtocol,
     TlsConfig, User,

@@ -57,7 +57,7 @@ impl ClusterRecords {
         let shared = Shared { replica, clock, values: RwLock::new(values), writing };
         if known.is_none() {
             let id = Value::String(cluster_id.clone());
-            shared.append(CLUSTER_ID, Some(&id))?;
+            shared.append(&[(CLUSTER_ID.to_owned(), Some(id.clone()))])?;
             shared.replica.log().sync().map_err(bus_error)?;
             shared.values.write().insert(CLUSTER_ID.to_owned(), id);
         }
@@ -85,31 +85,42 @@ impl ClusterRecords {
     /// Sets a value, or takes it away with `None`; durable when it returns, and then seen by everyone. It goes on where the
     /// future is dropped.
     pub(crate) async fn put(&self, key: &str, value: Option<Value>) -> Result<(), BusError> {
-        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
-        let put = tokio::spawn(async move { shared.put(key, value).await });
+        self.put_all(vec![(key.to_owned(), value)]).await
+    }
+
+    /// The same for several values, all of them or none.
+    pub(crate) async fn put_all(&self, changes: Vec<(String, Option<Value>)>) -> Result<(), BusError> {
+        let shared = Arc::clone(&self.shared);
+        let put = tokio::spawn(async move { shared.put(changes).await });
         put.await.unwrap_or_else(|_| Err(unavailable("given up at shutdown")))
     }
 }
 
 impl Shared {
-    async fn put(self: Arc<Self>, key: String, value: Option<Value>) -> Result<(), BusError> {
+    async fn put(self: Arc<Self>, changes: Vec<(String, Option<Value>)>) -> Result<(), BusError> {
         let _writing = self.writing.lock().await;
-        let (shared, named, kept) = (Arc::clone(&self), key.clone(), value.clone());
-        let next_offset = blocking(move || shared.append(&named, kept.as_ref())).await?;
+        let (shared, kept) = (Arc::clone(&self), changes.clone());
+        let next_offset = blocking(move || shared.append(&kept)).await?;
         self.replica.flushed(next_offset).await?;
         let mut values = self.values.write();
-        match value {
-            Some(value) => values.insert(key, value),
-            None => values.remove(&key),
-        };
+        for (key, value) in changes {
+            match value {
+                Some(value) => values.insert(key, value),
+                None => values.remove(&key),
+            };
+        }
         Ok(())
     }
 
-    fn append(&self, key: &str, value: Option<&Value>) -> Result<i64, BusError> {
-        let key = Bytes::copy_from_slice(key.as_bytes());
-        let value = value.map(|value| Bytes::from(value.to_string()));
-        let mut batch = encode(vec![Record::new(Some(key), value, self.clock.now())], usize::MAX, None)?;
-        Ok(self.replica.append(&mut batch, 1).map_err(bus_error)?.next_offset)
+    /// In one batch, which is there wholly after a crash or not at all.
+    fn append(&self, changes: &[(String, Option<Value>)]) -> Result<i64, BusError> {
+        let now = self.clock.now();
+        let record = |(key, value): &(String, Option<Value>)| {
+            let value = value.as_ref().map(|value| Bytes::from(value.to_string()));
+            Record::new(Some(Bytes::copy_from_slice(key.as_bytes())), value, now)
+        };
+        let mut batch = encode(changes.iter().map(record).collect(), usize::MAX, None)?;
+        Ok(self.replica.append(&mut batch, changes.len()).map_err(bus_error)?.next_offset)
     }
 }
 

@@ -1,12 +1,17 @@
 //! The APIs, one file per family. A function takes the call and the request, and gives the response, errors within it.
 
+pub(crate) mod acls;
 pub(crate) mod cluster;
 pub(crate) mod configs;
+pub(crate) mod consumer_group;
 pub(crate) mod fetch;
+pub(crate) mod group;
 pub(crate) mod list_offsets;
 pub(crate) mod metadata;
 pub(crate) mod node;
 pub(crate) mod produce;
 pub(crate) mod producer;
+pub(crate) mod sasl;
 pub(crate) mod topics;
+pub(crate) mod users;
 pub(crate) mod versions;

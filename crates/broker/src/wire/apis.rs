@@ -54,8 +54,17 @@ apis! {
     ListOffsetsRequest, 1..=10 => (api::list_offsets::list_offsets);
     InitProducerIdRequest, 0..=5 => (api::producer::init_producer_id);
     ApiVersionsRequest, 0..=4 => (api::versions::api_versions);
+    SaslHandshakeRequest, 0..=1 => (api::sasl::sasl_handshake);
+    SaslAuthenticateRequest, 0..=2 => (api::sasl::sasl_authenticate);
+    DescribeUserScramCredentialsRequest, 0..=0 => (api::users::describe_user_scram_credentials);
+    AlterUserScramCredentialsRequest, 0..=0 => (api::users::alter_user_scram_credentials);
+    DescribeAclsRequest, 1..=3 => (api::acls::describe_acls);
+    CreateAclsRequest, 1..=3 => (api::acls::create_acls);
+    DeleteAclsRequest, 1..=3 => (api::acls::delete_acls);
     MetadataRequest, 0..=13 => (api::metadata::metadata);
     FindCoordinatorRequest, 0..=6 => (api::cluster::find_coordinator);
+    ConsumerGroupHeartbeatRequest, 0..=1 => (api::consumer_group::consumer_group_heartbeat);
+    ConsumerGroupDescribeRequest, 0..=1 => (api::consumer_group::consumer_group_describe);
     DescribeClusterRequest, 0..=2 => (api::cluster::describe_cluster);
     DescribeTopicPartitionsRequest, 0..=0 => (api::cluster::describe_topic_partitions);
 }

@@ -1,9 +1,10 @@
 //! One request on its way through the broker, and what it has at hand.
 
 use crate::embedded::Inner;
-use crate::wire::authorize::{Operation, Resource};
+use crate::wire::access::Security;
 use crate::wire::fetch_session::FetchSessions;
 use crate::wire::listener::{ListenerConfig, WireConfig};
+use crate::wire::sasl::Identity;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use kafka_protocol::protocol::StrBytes;
@@ -18,6 +19,7 @@ pub(crate) struct Broker {
     pub(crate) inner: Arc<Inner>,
     pub(crate) config: WireConfig,
     pub(crate) fetch_sessions: Mutex<FetchSessions>,
+    pub(crate) security: Security,
 }
 
 /// The other side of a connection.
@@ -26,6 +28,9 @@ pub(crate) struct Peer {
     /// Counts the connections of this process: a later one has a greater number.
     pub(crate) connection: u64,
     pub(crate) address: SocketAddr,
+    /// Its host as ACLs write it.
+    pub(crate) host: String,
+    pub(crate) identity: Identity,
     /// The address of this host that it came to.
     pub(crate) local: SocketAddr,
     /// What the client says it is: name and version (KIP-511).
@@ -56,13 +61,6 @@ pub(crate) struct Call {
     pub(crate) client_id: StrBytes,
 }
 
-impl Call {
-    /// Whether the client may do this.
-    pub(crate) fn may(&self, _operation: Operation, _resource: Resource<'_>) -> bool {
-        true
-    }
-}
-
 /// An answer as a whole frame; an empty one is not sent (`acks=0`).
 pub(crate) enum Reply {
     Now(Bytes),
@@ -81,6 +79,8 @@ pub(crate) enum Close {
     UnknownVersion { api_key: i16, version: i16 },
     #[error("a response cannot be written: {0}")]
     Unencodable(String),
+    #[error("{0}")]
+    SignIn(&'static str),
     #[error("the connection failed: {0}")]
     Io(#[from] std::io::Error),
 }

@@ -19,9 +19,13 @@
 
 use crate::Embedded;
 use crate::wire::call::{Broker, Peer};
+use crate::wire::access::Security;
 use crate::wire::connection;
 use crate::wire::fetch_session::FetchSessions;
+use crate::wire::principal::Principal;
+use crate::wire::sasl::Identity;
 use crate::wire::security::{self, SecurityConfig, SecurityError, SecurityProtocol, TlsConfig};
+use millstream_bus::BusError;
 use parking_lot::Mutex;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -32,7 +36,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// Settings of the Kafka protocol, under Kafka's names.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WireConfig {
     /// At least one.
     pub listeners: Vec<ListenerConfig>,
@@ -95,6 +99,9 @@ pub enum WireError {
     /// The security settings are wrong, or would leave a door open.
     #[error(transparent)]
     Security(#[from] SecurityError),
+    /// What is kept of users and ACLs cannot be read or written.
+    #[error("the users and ACLs cannot be read: {0}")]
+    Records(#[from] BusError),
 }
 
 /// The Kafka protocol being served. Dropping it ends every connection.
@@ -111,10 +118,13 @@ impl Wire {
             tracing::warn!("{warning}");
         }
         let listeners = config.listeners.clone();
+        let inner = Arc::clone(&embedded.inner);
+        let security = Security::open(&inner.cluster, &config.security).await?;
         let broker = Arc::new(Broker {
             fetch_sessions: Mutex::new(FetchSessions::new(embedded.inner.clock.now().as_millis())),
-            inner: Arc::clone(&embedded.inner),
+            inner,
             config,
+            security,
         });
         let mut wire = Self { addresses: Vec::new(), tasks: Vec::new() };
         for listener in listeners {
@@ -161,7 +171,13 @@ async fn accept(broker: Arc<Broker>, listener: Arc<ListenerConfig>, socket: TcpL
                     let Ok(local) = stream.local_addr() else { continue };
                     let software = OnceLock::new();
                     let listener = Arc::clone(&listener);
-                    let peer = Peer { connection, address, local, software, listener };
+                    let identity = if listener.protocol.is_sasl() {
+                        Identity::default()
+                    } else {
+                        Identity::known(Principal::anonymous(), false)
+                    };
+                    let host = address.ip().to_canonical().to_string();
+                    let peer = Peer { connection, address, host, identity, local, software, listener };
                     connections.spawn(run(Arc::clone(&broker), Arc::new(peer), stream));
                 }
                 Err(error) => tracing::warn!(%error, "a connection could not be accepted"),

@@ -34,41 +34,10 @@ pub(crate) fn is_open(call: &Call, topic: &Topic, partition: i32) -> bool {
 
 /// The operations that make sense on a resource and that the client may do: one bit each (KIP-430).
 pub(crate) fn operations(call: &Call, resource: Resource<'_>) -> i32 {
-    use Operation::{
-        Alter, AlterConfigs, ClusterAction, Create, Delete, Describe, DescribeConfigs, IdempotentWrite, Read,
-        Write,
-    };
-    let operations: &[Operation] = match resource {
-        Resource::Topic(_) => {
-            &[Read, Write, Create, Delete, Alter, Describe, DescribeConfigs, AlterConfigs]
-        }
-        Resource::Group(_) => &[Read, Delete, Describe, DescribeConfigs, AlterConfigs],
-        Resource::TransactionalId(_) => &[Write, Describe],
-        Resource::Cluster => {
-            &[Create, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite]
-        }
-    };
-    let allowed = operations.iter().filter(|operation| call.may(**operation, resource));
-    allowed.fold(0, |bits, operation| bits | (1 << code(*operation)))
+    call.authorized_operations(resource)
 }
 
 /// The same for the cluster; none where the client may not describe it.
 pub(crate) fn cluster_operations(call: &Call) -> i32 {
     if call.may(Operation::Describe, Resource::Cluster) { operations(call, Resource::Cluster) } else { 0 }
-}
-
-/// Kafka's number of an operation.
-fn code(operation: Operation) -> u8 {
-    match operation {
-        Operation::Read => 3,
-        Operation::Write => 4,
-        Operation::Create => 5,
-        Operation::Delete => 6,
-        Operation::Alter => 7,
-        Operation::Describe => 8,
-        Operation::ClusterAction => 9,
-        Operation::DescribeConfigs => 10,
-        Operation::AlterConfigs => 11,
-        Operation::IdempotentWrite => 12,
-    }
 }

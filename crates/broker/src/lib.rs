@@ -30,8 +30,11 @@ mod topics;
 mod wait;
 mod wire;
 
+pub use coordinate::consumer_groups::ConsumerGroupConfig;
+pub use coordinate::groups::GroupConfig;
 pub use embedded::{Embedded, EmbeddedConfig};
 pub use wire::{
     Certificate, ClientAuthentication, ListenerConfig, Mechanism, Password, PrincipalRules, SecurityConfig,
     SecurityError, SecurityProtocol, TlsConfig, User, Wire, WireConfig, WireError,
+    is_user_name,
 };

@@ -14,6 +14,8 @@ pub const ABORTED_TRANSACTIONS: usize = 4_096;
 pub const WAIT_MAX: Duration = Duration::from_hours(24);
 /// Members of one group.
 pub const GROUP_MEMBERS: usize = 1_024;
+/// How long the first join of a member is waited with for the others: after that it is taken for gone, as in Kafka.
+pub const NEW_MEMBER_TIMEOUT: Duration = Duration::from_mins(5);
 /// Groups in all.
 pub const GROUPS: usize = 65_536;
 /// Transactional ids in all.
@@ -34,3 +36,21 @@ pub const INTERNAL_SEGMENT_BYTES: u64 = 8 << 20;
 pub const PRODUCER_BATCHES: usize = 5;
 /// Producers that each partition remembers; those that were silent for longest go first.
 pub const PRODUCERS: usize = 16_384;
+/// Bytes of a regular expression that members subscribe with.
+pub const REGEX_BYTES: usize = 4_096;
+/// Bytes that a regular expression takes compiled.
+pub const REGEX_COMPILED_BYTES: usize = 1 << 20;
+/// Groups within groups of a regular expression.
+pub const REGEX_NESTING: u32 = 64;
+/// How old a look at the topics may be before a regular expression is matched again, in ms: rights may have changed.
+pub const REGEX_REFRESH_MS: i64 = 600_000;
+/// Bytes of an id of a group, member, instance or rack, or of a topic's name in a subscription.
+pub const GROUP_ID_BYTES: usize = 1_024;
+/// Topics in a subscription.
+pub const SUBSCRIBED_TOPICS: usize = 10_000;
+/// Partitions that a member says it holds.
+pub const OWNED_PARTITIONS: usize = 200_000;
+/// Partitions of one transaction of a client.
+pub const TRANSACTION_PARTITIONS: usize = 16_384;
+/// Bytes of a record of `__transaction_state`: the partitions and pending offsets of one transaction.
+pub const TRANSACTION_RECORD_BYTES: usize = 16 << 20;

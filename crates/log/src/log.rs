@@ -59,6 +59,8 @@ pub struct Log {
     config: LogConfig,
     shared: Arc<Shared>,
     topics: Mutex<BTreeMap<String, OpenTopic>>,
+    /// Counts topics that were made, deleted or given more partitions.
+    changes: AtomicU64,
     /// The greatest id that a topic ever had.
     newest_id: AtomicU64,
     /// No topic that is made gets an id up to this, also after a restart.
@@ -109,6 +111,7 @@ impl Log {
             config,
             shared,
             topics: Mutex::default(),
+            changes: AtomicU64::new(0),
             newest_id: AtomicU64::new(newest_id),
             noted_id: AtomicU64::new(deleted_id),
             clock,
@@ -181,6 +184,7 @@ impl Log {
         self.lay_down(&topic)?;
         let open = self.open_topic(topic.clone(), &mut Vec::new())?;
         topics.insert(name.to_owned(), open);
+        self.changes.fetch_add(1, Ordering::Release);
         Ok(topic)
     }
 
@@ -221,6 +225,7 @@ impl Log {
         let disk = &*self.shared.disk;
         disk.rename(&place, &scratch).map_err(|error| LogError::io("rename", &place, error))?;
         topics.remove(name);
+        self.changes.fetch_add(1, Ordering::Release);
         drop(topics);
         clear_scratch(disk, &self.dir, &scratch)?;
         noted.or_else(|_| self.note_id(id))
@@ -263,6 +268,7 @@ impl Log {
         TopicFile::of(&topic).write(disk, &place)?;
         open.partitions.extend(added);
         open.topic = topic.clone();
+        self.changes.fetch_add(1, Ordering::Release);
         Ok(topic)
     }
 
@@ -284,6 +290,16 @@ impl Log {
     /// What a topic gets where its own configs say nothing.
     pub fn topic_defaults(&self) -> &TopicConfig {
         &self.config.topic
+    }
+
+    /// The data directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// How often a topic was made, deleted or given more partitions since the start: as long as it is the same, so are they.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// All topics, sorted by name.

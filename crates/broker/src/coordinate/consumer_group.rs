@@ -9,8 +9,14 @@
 //!   Empty ──────────────────────────────────► Assigning ───────────────────► Reconciling ──────────────────────────────► Stable
 //! ```
 
+pub(crate) mod assign;
 pub(crate) mod change;
+pub(crate) mod heartbeat;
+mod pattern;
+mod reconcile;
 pub(crate) mod record;
+pub(crate) mod timers;
+pub(crate) mod topology;
 
 use change::Change;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,10 +31,10 @@ pub(crate) type Partition = (Uuid, i32);
 pub(crate) type Held = BTreeMap<Partition, i32>;
 
 /// Why a request was refused; each has an error code of Kafka's protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MemberError {
     /// `UNKNOWN_MEMBER_ID`
-    #[error("not a member of the group")]
+    #[error("the group has no such member")]
     Unknown,
     /// `STALE_MEMBER_EPOCH`
     #[error("the member epoch is not the current one")]
@@ -36,6 +42,21 @@ pub(crate) enum MemberError {
     /// `UNSUPPORTED_VERSION`
     #[error("members of such a group commit with OffsetCommit version 9 or later")]
     OldCommit,
+    /// `FENCED_MEMBER_EPOCH`
+    #[error("the member epoch is not the one that the coordinator knows; give up all partitions and join again")]
+    Fenced,
+    /// `GROUP_MAX_SIZE_REACHED`
+    #[error("the group has as many members as it may have")]
+    Full,
+    /// `UNRELEASED_INSTANCE_ID`
+    #[error("another member has this instance id and has not left")]
+    UnreleasedInstance,
+    /// `FENCED_INSTANCE_ID`
+    #[error("another member has taken this instance id")]
+    FencedInstance,
+    /// `INVALID_REGULAR_EXPRESSION`
+    #[error("{0}")]
+    Regex(String),
 }
 
 /// Where a group is in its life.
@@ -180,7 +201,8 @@ impl ConsumerGroup {
         // A member that has not heard of its latest epoch yet may commit what it held before and holds still (KIP-1251).
         let since = |at: &Partition| current.assigned.get(at).or_else(|| current.revoking.get(at)).copied();
         let is_held = |at: Partition| since(&at).is_some_and(|since| since <= epoch);
-        let may = epoch < current.epoch && partitions.into_iter().all(is_held);
+        let mut partitions = partitions.into_iter().peekable();
+        let may = epoch < current.epoch && partitions.peek().is_some() && partitions.all(is_held);
         if may { Ok(()) } else { Err(MemberError::StaleEpoch) }
     }
 

@@ -32,7 +32,7 @@ mod wire;
 
 pub use coordinate::consumer_groups::ConsumerGroupConfig;
 pub use coordinate::groups::GroupConfig;
-pub use embedded::{Embedded, EmbeddedConfig};
+pub use embedded::{Embedded, EmbeddedConfig, ProducerConfig};
 pub use wire::{
     Certificate, ClientAuthentication, ListenerConfig, Mechanism, Password, PrincipalRules, SecurityConfig,
     SecurityError, SecurityProtocol, TlsConfig, User, Wire, WireConfig, WireError,

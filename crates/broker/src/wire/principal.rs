@@ -39,7 +39,7 @@ impl fmt::Display for Principal {
 }
 
 /// Whether a user may be called so: `*` means everyone in ACLs, and `ANONYMOUS` those who did not sign in.
-pub(crate) fn is_user_name(name: &str) -> bool {
+pub fn is_user_name(name: &str) -> bool {
     let is_long = name.chars().nth(NAME_CHARACTERS).is_some();
     !name.is_empty() && !is_long && name != "*" && name != ANONYMOUS && !name.chars().any(char::is_control)
 }

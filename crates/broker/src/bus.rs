@@ -114,7 +114,10 @@ impl Bus for Embedded {
     async fn groups(&self) -> Result<Vec<GroupDescription>, BusError> {
         let idle = self.inner.offsets.groups().into_iter().map(|name| (name, 0));
         let mut groups: BTreeMap<String, usize> = idle.collect();
-        groups.extend(self.inner.groups.list());
+        groups.extend(self.inner.groups.list().into_iter().map(|listed| {
+            let members = self.inner.groups.members(&listed.group);
+            (listed.group, members)
+        }));
         Ok(groups.into_iter().map(|(name, members)| GroupDescription { name, members }).collect())
     }
 

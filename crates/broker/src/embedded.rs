@@ -1,16 +1,16 @@
 //! The embedded engine: the coordinators over one log, and the tasks that keep them going.
 
 use crate::coordinate::cluster::ClusterRecords;
-use crate::coordinate::consumer_groups::ConsumerGroups;
+use crate::coordinate::consumer_groups::{ConsumerGroupConfig, ConsumerGroups, Loading};
 use crate::coordinate::group::MemberId;
-use crate::coordinate::groups::Groups;
+use crate::coordinate::groups::{GroupConfig, Groups, Recorded};
 use crate::coordinate::offset_record::OffsetRecord;
-use crate::coordinate::offsets::Offsets;
+use crate::coordinate::offsets::{self, Offsets};
 use crate::coordinate::transactions::Transactions;
 use crate::error::{bus_error, unavailable};
 use crate::limits;
 use crate::topics::Topics;
-use millstream_bus::BusError;
+use millstream_bus::{BusError, TopicPartition};
 use millstream_bus::meter::TopicMeters;
 use millstream_log::{Log, Space};
 use millstream_model::Clock;
@@ -31,6 +31,33 @@ pub struct EmbeddedConfig {
     pub rebalance_timeout: Duration,
     /// A transaction that is open for longer is aborted (`transaction.timeout.ms`).
     pub transaction_timeout: Duration,
+    /// Classic groups, and the offsets of all groups.
+    pub groups: GroupConfig,
+    /// Groups of the next-generation protocol (KIP-848).
+    pub consumer_groups: ConsumerGroupConfig,
+    /// Producers of the protocol.
+    pub producers: ProducerConfig,
+}
+
+/// Settings for producers of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerConfig {
+    /// The longest time-out that a client may ask for its transactions (`transaction.max.timeout.ms`).
+    pub transaction_max_timeout: Duration,
+    /// A transactional id that was not used for so long is forgotten (`transactional.id.expiration.ms`).
+    pub transactional_id_expiration: Duration,
+    /// A partition forgets a producer that was not heard of for so long (`producer.id.expiration.ms`).
+    pub producer_id_expiration: Duration,
+}
+
+impl Default for ProducerConfig {
+    fn default() -> Self {
+        Self {
+            transaction_max_timeout: Duration::from_mins(15),
+            transactional_id_expiration: Duration::from_hours(7 * 24),
+            producer_id_expiration: Duration::from_hours(24),
+        }
+    }
 }
 
 impl Default for EmbeddedConfig {
@@ -39,6 +66,9 @@ impl Default for EmbeddedConfig {
             session_timeout: Duration::from_secs(45),
             rebalance_timeout: Duration::from_mins(1),
             transaction_timeout: Duration::from_mins(1),
+            groups: GroupConfig::default(),
+            consumer_groups: ConsumerGroupConfig::default(),
+            producers: ProducerConfig::default(),
         }
     }
 }
@@ -114,11 +144,19 @@ impl Embedded {
         let inner = blocking(move || {
             let topics = Arc::new(Topics::new(log));
             let cluster = ClusterRecords::open(&topics, Arc::clone(&clock))?;
-            let offsets = Arc::new(Offsets::open(&topics, Arc::clone(&clock), |_| {})?);
-            let timeout = config.transaction_timeout;
-            let transactions = Transactions::open(&topics, &offsets, Arc::clone(&clock), timeout)?;
-            let consumer_groups = ConsumerGroups::open(&topics, Arc::clone(&clock))?;
-            let (groups, members) = (Groups::default(), AtomicU64::new(0));
+            let (mut loading, mut recorded) = (Loading::default(), Recorded::default());
+            let offsets = Offsets::open(&topics, Arc::clone(&clock), |record| {
+                loading.take(record);
+                recorded.read(record);
+            })?;
+            let offsets = Arc::new(offsets);
+            let transactions =
+                Transactions::open(&topics, &offsets, Arc::clone(&clock), config.clone())?;
+            let replica = topics.replica(&TopicPartition::new(offsets::TOPIC, 0))?;
+            let group_config = config.consumer_groups.clone();
+            let consumer_groups = ConsumerGroups::new(replica, Arc::clone(&clock), group_config, loading);
+            let groups = Groups::new(&offsets, Arc::clone(&clock), config.groups, recorded);
+            let members = AtomicU64::new(0);
             Ok(Arc::new(Inner {
                 topics,
                 cluster,
@@ -137,6 +175,8 @@ impl Embedded {
             tokio::spawn(maintain(Arc::clone(inner.topics.log()))),
             tokio::spawn(sweep(Arc::clone(&inner))),
             tokio::spawn(expire(Arc::clone(&inner))),
+            tokio::spawn(forget(Arc::clone(&inner))),
+            tokio::spawn(expire_consumer_groups(Arc::clone(&inner))),
         ];
         Ok(Arc::new(Self { inner, tasks: Mutex::new(tasks) }))
     }
@@ -209,11 +249,37 @@ async fn sweep(inner: Arc<Inner>) {
     }
 }
 
+/// Forgets committed offsets that nobody uses, for ever.
+async fn forget(inner: Arc<Inner>) {
+    let mut ticks = interval(inner.config.groups.offsets_check_interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first tick is at once: whoever was away with the process has time to come back.
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        inner.expire_offsets().await;
+    }
+}
+
 /// Expires members of groups, for ever.
 async fn expire(inner: Arc<Inner>) {
     loop {
         let changed = inner.groups.changed.notified();
         match inner.groups.expire() {
+            Some(deadline) => tokio::select! {
+                () = changed => {}
+                () = sleep_until(deadline) => {}
+            },
+            None => changed.await,
+        }
+    }
+}
+
+/// Puts silent members out of groups of the next-generation protocol, for ever.
+async fn expire_consumer_groups(inner: Arc<Inner>) {
+    loop {
+        let changed = inner.consumer_groups.changed.notified();
+        match inner.consumer_groups.expire(&inner.topics) {
             Some(deadline) => tokio::select! {
                 () = changed => {}
                 () = sleep_until(deadline) => {}

@@ -4,8 +4,8 @@ use crate::coordinate::assign::{
     PROTOCOL_TYPE, RANGE, decode_assignment, decode_subscription, encode_assignment, encode_subscription,
     range_assignment,
 };
-use crate::coordinate::group::{GroupError, Joined, Joining, MemberId};
-use crate::coordinate::groups::{JoinAnswer, SyncAnswer};
+use crate::coordinate::group::{Client, GroupError, Joined, Joining, LOCAL_HOST, MemberId, Synced, Syncing};
+use crate::coordinate::groups::{Due, JoinAnswer, SyncAnswer};
 use crate::coordinate::offsets::records_of;
 use crate::embedded::Inner;
 use crate::limits;
@@ -39,6 +39,8 @@ pub(crate) struct EmbeddedMember {
     topics: Vec<String>,
     start: StartOffset,
     id: MemberId,
+    /// The group knows the id.
+    is_known: bool,
     generation: i32,
     phase: Phase,
     changes: watch::Receiver<u64>,
@@ -63,6 +65,7 @@ impl EmbeddedMember {
             topics: topics.to_vec(),
             start,
             id: inner.member_id(),
+            is_known: false,
             generation: 0,
             phase: Phase::Out,
             changes: inner.groups.changes(group),
@@ -78,6 +81,7 @@ impl EmbeddedMember {
     fn step_out(&mut self, error: GroupError) {
         if error == GroupError::UnknownMember {
             self.id = self.inner.member_id();
+            self.is_known = false;
         }
         self.places.clear();
         self.phase = Phase::Out;
@@ -86,10 +90,15 @@ impl EmbeddedMember {
     fn join(&mut self) -> Result<(), BusError> {
         let joining = Joining {
             member: self.id.clone(),
-            protocol_type: PROTOCOL_TYPE,
+            has_id: self.is_known,
+            instance: None,
+            client: Client { id: "millstream".to_owned(), host: LOCAL_HOST.to_owned() },
+            protocol_type: PROTOCOL_TYPE.to_owned(),
             protocols: vec![(RANGE.to_owned(), encode_subscription(&self.topics))],
             session_timeout: self.inner.config.session_timeout,
             rebalance_timeout: self.inner.config.rebalance_timeout,
+            must_know_id: false,
+            can_skip_assignment: false,
         };
         self.places.clear();
         let answer = self.inner.groups.join(&self.group, joining);
@@ -106,14 +115,24 @@ impl EmbeddedMember {
         }
     }
 
-    fn joined(&mut self, answer: Result<Result<Joined, GroupError>, RecvError>) -> Result<(), BusError> {
+    fn joined(&mut self, answer: Result<Due<Joined>, RecvError>) -> Result<(), BusError> {
         match answer.unwrap_or(Err(GroupError::UnknownMember)) {
-            Ok(joined) => {
+            Ok((joined, _)) => {
+                self.is_known = true;
                 self.generation = joined.generation;
                 let assignments = if joined.leader == self.id { self.assign(&joined) } else { Vec::new() };
-                let groups = &self.inner.groups;
-                let answer = groups.sync(&self.group, &self.id, self.generation, assignments);
-                self.phase = Phase::Syncing(answer);
+                let syncing = Syncing {
+                    member: self.id.clone(),
+                    instance: None,
+                    generation: self.generation,
+                    protocol_type: None,
+                    protocol: None,
+                    assignments,
+                };
+                match self.inner.groups.sync(&self.group, syncing) {
+                    Ok(answer) => self.phase = Phase::Syncing(answer),
+                    Err(error) => self.step_out(error),
+                }
                 Ok(())
             }
             Err(error @ (GroupError::Full | GroupError::InconsistentProtocol)) => {
@@ -132,21 +151,24 @@ impl EmbeddedMember {
         let members: BTreeMap<MemberId, Vec<String>> = joined
             .members
             .iter()
-            .map(|(id, metadata)| (id.clone(), decode_subscription(metadata.clone()).unwrap_or_default()))
+            .map(|one| {
+                (one.member.clone(), decode_subscription(one.metadata.clone()).unwrap_or_default())
+            })
             .collect();
         let partitions = |topic: &str| self.inner.topics.partitions(topic).unwrap_or(0);
         let assigned = range_assignment(&members, partitions).into_iter();
         assigned.map(|(id, partitions)| (id, encode_assignment(&partitions))).collect()
     }
 
-    fn synced(&mut self, answer: Result<Result<Bytes, GroupError>, RecvError>) {
+    fn synced(&mut self, answer: Result<Due<Synced>, RecvError>) {
         match answer.unwrap_or(Err(GroupError::RebalanceInProgress)) {
-            Ok(assignment) => {
+            Ok((synced, _)) => {
                 self.phase = Phase::In;
-                for of in decode_assignment(assignment).unwrap_or_default() {
+                for of in decode_assignment(synced.assignment).unwrap_or_default() {
                     // A topic that was deleted meanwhile has nothing to read.
                     let Ok(replica) = self.inner.topics.replica(&of) else { continue };
                     let committed = self.inner.offsets.committed(&self.group, &of);
+                    let committed = committed.filter(|committed| committed.offset >= 0);
                     let start = || self.start.resolve(replica.range(), self.places.isolation());
                     let offset = committed.map_or_else(start, |committed| committed.offset);
                     self.places.add(replica, offset);
@@ -162,7 +184,7 @@ impl EmbeddedMember {
     }
 
     fn heartbeat(&mut self) {
-        if let Err(error) = self.inner.groups.heartbeat(&self.group, &self.id, self.generation) {
+        if let Err(error) = self.inner.groups.heartbeat(&self.group, &self.id, None, self.generation) {
             self.step_out(error);
         }
     }
@@ -221,7 +243,7 @@ impl GroupReader for EmbeddedMember {
 
     async fn commit(&mut self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<(), BusError> {
         check::offsets(offsets)?;
-        let member = self.inner.groups.check_commit(&self.group, &self.id, self.generation);
+        let member = self.inner.groups.check_commit(&self.group, &self.id, None, self.generation);
         if !offsets.iter().all(|(of, _)| self.places.holds(of)) || member.is_err() {
             return Err(BusError::Fenced(self.who()));
         }
@@ -235,6 +257,6 @@ impl GroupReader for EmbeddedMember {
 
 impl Drop for EmbeddedMember {
     fn drop(&mut self) {
-        self.inner.groups.leave(&self.group, &self.id);
+        self.inner.groups.leave(&self.group, &[(self.id.clone(), None)]);
     }
 }

@@ -1,11 +1,18 @@
-//! One consumer group as a state machine, in the words and states of Kafka's group coordinator. Pure: time comes in, answers
-//! are collected in a list.
+//! One classic consumer group as a state machine, in the words and states of Kafka's group coordinator (KIP-62, KIP-345,
+//! KIP-394, KIP-814). Pure: time comes in, answers are collected in a list.
 //!
 //! ```text
 //!   Empty ──join──► PreparingRebalance ──all joined, or time is up──► CompletingRebalance ──leader's sync──► Stable
 //!                      ▲                                                     │ join, leave, expiry              │
 //!                      └─────────────────────────────────────────────────────┴──────────────────────────────────┘
 //! ```
+//!
+//! `join` holds how members come, `round` how a rebalance begins and ends and how members go, `view` what others may know of
+//! a group: its record, its description, its topics.
+
+mod join;
+mod round;
+mod view;
 
 use crate::limits;
 use bytes::Bytes;
@@ -14,9 +21,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::time::Instant;
+pub(crate) use view::{GroupState, MemberView, View};
 
 /// A member's id.
 pub(crate) type MemberId = Arc<str>;
+
+/// What a member in this process says of where it runs. It dies with this process, so it is not waited for after a restart.
+pub(crate) const LOCAL_HOST: &str = "this process";
+
+/// Names a request that waits for its answer.
+pub(crate) type Ticket = u64;
 
 /// Why a request of a member was refused; each has an error code of Kafka's protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -36,55 +50,140 @@ pub(crate) enum GroupError {
     /// `GROUP_MAX_SIZE_REACHED`
     #[error("the group is full")]
     Full,
+    /// `FENCED_INSTANCE_ID`: another member has taken its instance id.
+    #[error("another member has taken the instance id")]
+    FencedInstance,
+    /// `MEMBER_ID_REQUIRED`: it is to join again with the id that it was given (KIP-394).
+    #[error("a member id is required")]
+    MemberIdRequired,
+}
+
+/// Settings of classic groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Members of one group (`group.max.size`).
+    pub(crate) members_max: usize,
+    /// How long the first round of an empty group waits for more members (`group.initial.rebalance.delay.ms`).
+    pub(crate) initial_delay: Duration,
 }
 
 /// Where a group is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Empty,
-    PreparingRebalance { until: Instant },
-    CompletingRebalance { until: Instant },
+    /// Members join. The first round of an empty group, `initial`, lasts as long as it has to; others end with the last one.
+    PreparingRebalance {
+        until: Instant,
+        initial: Option<Initial>,
+    },
+    CompletingRebalance,
     Stable,
+}
+
+/// The first round of an empty group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Initial {
+    /// How much longer it may be drawn out.
+    remaining: Duration,
+    /// Somebody came since it was last drawn out.
+    grew: bool,
 }
 
 /// What a member brings when it joins.
 #[derive(Debug, Clone)]
 pub(crate) struct Joining {
+    /// Its id, or the one that was made for it.
     pub(crate) member: MemberId,
-    pub(crate) protocol_type: &'static str,
+    /// It brought the id itself.
+    pub(crate) has_id: bool,
+    /// `group.instance.id` of a static member.
+    pub(crate) instance: Option<Arc<str>>,
+    pub(crate) client: Client,
+    pub(crate) protocol_type: String,
     /// Name and metadata of each protocol it can do, the favourite first.
     pub(crate) protocols: Vec<(String, Bytes)>,
     pub(crate) session_timeout: Duration,
     pub(crate) rebalance_timeout: Duration,
+    /// Without an id it is told one first (JoinGroup 4 and later).
+    pub(crate) must_know_id: bool,
+    /// As a leader it can be told not to assign anew (JoinGroup 9 and later).
+    pub(crate) can_skip_assignment: bool,
+}
+
+/// Who a member says it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Client {
+    pub(crate) id: String,
+    pub(crate) host: String,
 }
 
 /// The answer to a join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Joined {
     pub(crate) generation: i32,
+    pub(crate) protocol_type: String,
     pub(crate) protocol: String,
     pub(crate) leader: MemberId,
+    pub(crate) member: MemberId,
     /// For the leader: each member's metadata.
-    pub(crate) members: Vec<(MemberId, Bytes)>,
+    pub(crate) members: Vec<JoinedMember>,
+    /// The leader is not to assign anew.
+    pub(crate) skip_assignment: bool,
 }
 
-/// An answer that became due, to whom.
+/// A member as its leader sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JoinedMember {
+    pub(crate) member: MemberId,
+    pub(crate) instance: Option<Arc<str>>,
+    pub(crate) metadata: Bytes,
+}
+
+/// The answer to a sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Synced {
+    pub(crate) protocol_type: String,
+    pub(crate) protocol: String,
+    pub(crate) assignment: Bytes,
+}
+
+/// What a sync says of the round that it belongs to.
+#[derive(Debug, Clone)]
+pub(crate) struct Syncing {
+    pub(crate) member: MemberId,
+    pub(crate) instance: Option<Arc<str>>,
+    pub(crate) generation: i32,
+    /// Checked where the client tells them (SyncGroup 5 and later).
+    pub(crate) protocol_type: Option<String>,
+    pub(crate) protocol: Option<String>,
+    /// From the leader: everyone's.
+    pub(crate) assignments: Vec<(MemberId, Bytes)>,
+}
+
+/// An answer that became due, to which request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    Join(MemberId, Result<Joined, GroupError>),
-    Sync(MemberId, Result<Bytes, GroupError>),
+    Join(Ticket, Result<Joined, GroupError>),
+    Sync(Ticket, Result<Synced, GroupError>),
 }
 
 #[derive(Debug)]
 struct Member {
+    instance: Option<Arc<str>>,
+    client: Client,
     protocols: Vec<(String, Bytes)>,
     session_timeout: Duration,
     rebalance_timeout: Duration,
-    seen: Instant,
-    /// It waits for the answer to its join.
-    joining: bool,
-    /// It waits for the answer to its sync.
-    syncing: bool,
+    /// It is gone when it was not heard of until then.
+    expires: Instant,
+    /// It has not been in a generation yet, and does not know its id unless it brought one.
+    is_new: bool,
+    /// Its join that waits for an answer.
+    joining: Option<Ticket>,
+    /// Its sync that waits for an answer.
+    syncing: Option<Ticket>,
+    /// It has not asked for its assignment in this generation.
+    owes_sync: bool,
     assignment: Bytes,
 }
 
@@ -93,29 +192,55 @@ impl Member {
         let found = self.protocols.iter().find(|(name, _)| name == protocol);
         found.map(|(_, metadata)| metadata.clone()).unwrap_or_default()
     }
+
+    fn can(&self, protocol: &str) -> bool {
+        self.protocols.iter().any(|(name, _)| name == protocol)
+    }
+
+    /// Who waits for the others is alive, but for a new one, whose client may be gone.
+    fn may_expire(&self) -> bool {
+        self.is_new || (self.joining.is_none() && self.syncing.is_none())
+    }
+
+    fn seen(&mut self, now: Instant) {
+        self.expires = now + self.session_timeout;
+    }
 }
 
 /// A group.
 #[derive(Debug)]
 pub(crate) struct Group {
+    settings: Settings,
     state: State,
     generation: i32,
-    protocol_type: Option<&'static str>,
-    protocol: String,
+    protocol_type: Option<String>,
+    protocol: Option<String>,
     leader: Option<MemberId>,
     members: BTreeMap<MemberId, Member>,
+    /// Ids that were given out and not joined with, and until when that is possible.
+    pending: BTreeMap<MemberId, Instant>,
+    /// The member of each instance id.
+    instances: BTreeMap<Arc<str>, MemberId>,
+    /// Members that have not synced by then are left behind.
+    sync_until: Option<Instant>,
+    unsaved: bool,
     answers: Vec<Answer>,
 }
 
 impl Group {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         Self {
+            settings,
             state: State::Empty,
             generation: 0,
             protocol_type: None,
-            protocol: String::new(),
+            protocol: None,
             leader: None,
             members: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            sync_until: None,
+            unsaved: false,
             answers: Vec::new(),
         }
     }
@@ -129,170 +254,22 @@ impl Group {
         std::mem::take(&mut self.answers)
     }
 
-    /// A member joins, or joins again. Its answer comes when the round is complete.
-    pub(crate) fn join(&mut self, now: Instant, joining: Joining) {
-        if let Err(error) = self.check_join(&joining) {
-            self.answers.push(Answer::Join(joining.member, Err(error)));
-            return;
-        }
-        self.protocol_type = Some(joining.protocol_type);
-        let id = joining.member.clone();
-        let unchanged = self.members.get(&id).is_some_and(|member| member.protocols == joining.protocols);
-        let assignment = self.members.get(&id).map(|member| member.assignment.clone()).unwrap_or_default();
-        let member = Member {
-            protocols: joining.protocols,
-            session_timeout: joining.session_timeout,
-            rebalance_timeout: joining.rebalance_timeout,
-            seen: now,
-            joining: true,
-            syncing: false,
-            assignment,
-        };
-        self.members.insert(id.clone(), member);
-        let settled = matches!(self.state, State::Stable | State::CompletingRebalance { .. });
-        if settled && unchanged && self.leader.as_ref() != Some(&id) {
-            // A follower that lost the answer asks again; nothing changes for the others.
-            self.answer_join(&id);
-            return;
-        }
-        self.prepare(now);
-        self.complete_joins(now, false);
-    }
-
-    fn check_join(&self, joining: &Joining) -> Result<(), GroupError> {
-        let known = self.members.contains_key(&joining.member);
-        if !known && self.members.len() >= limits::GROUP_MEMBERS {
-            return Err(GroupError::Full);
-        }
-        let others =
-            || self.members.iter().filter(|(id, _)| **id != joining.member).map(|(_, member)| member);
-        let same_type = others().next().is_none() || self.protocol_type == Some(joining.protocol_type);
-        let everyone_can =
-            |name: &String| others().all(|other| other.protocols.iter().any(|(known, _)| known == name));
-        if same_type && joining.protocols.iter().any(|(name, _)| everyone_can(name)) {
-            Ok(())
-        } else {
-            Err(GroupError::InconsistentProtocol)
-        }
-    }
-
-    /// Begins a round, where none is under way.
-    fn prepare(&mut self, now: Instant) {
-        if matches!(self.state, State::PreparingRebalance { .. }) {
-            return;
-        }
-        for (id, member) in &mut self.members {
-            if std::mem::take(&mut member.syncing) {
-                self.answers.push(Answer::Sync(id.clone(), Err(GroupError::RebalanceInProgress)));
-            }
-        }
-        let longest = self.members.values().map(|member| member.rebalance_timeout).max().unwrap_or_default();
-        self.state = State::PreparingRebalance { until: now + longest };
-    }
-
-    /// Ends the round where everyone has joined; where time is up, without those who have not.
-    fn complete_joins(&mut self, now: Instant, time_is_up: bool) {
-        if !matches!(self.state, State::PreparingRebalance { .. }) {
-            return;
-        }
-        if time_is_up {
-            self.members.retain(|_, member| member.joining);
-        }
-        if self.members.values().any(|member| !member.joining) {
-            return;
-        }
-        self.generation = self.generation.wrapping_add(1).max(1);
-        if self.leader.as_ref().is_none_or(|leader| !self.members.contains_key(leader)) {
-            self.leader = self.members.keys().next().cloned();
-        }
-        let Some(leader) = self.leader.as_ref().and_then(|leader| self.members.get(leader)) else {
-            self.state = State::Empty;
-            self.leader = None;
-            return;
-        };
-        let everyone_can = |name: &str| {
-            self.members.values().all(|member| member.protocols.iter().any(|(known, _)| known == name))
-        };
-        let common = leader.protocols.iter().map(|(name, _)| name).find(|name| everyone_can(name));
-        self.protocol = common.cloned().unwrap_or_default();
-        let longest = self.members.values().map(|member| member.rebalance_timeout).max().unwrap_or_default();
-        self.state = State::CompletingRebalance { until: now + longest };
-        for id in self.members.keys().cloned().collect::<Vec<_>>() {
-            self.answer_join(&id);
-            if let Some(member) = self.members.get_mut(&id) {
-                member.seen = now;
-                member.assignment = Bytes::new();
-            }
-        }
-    }
-
-    fn answer_join(&mut self, id: &MemberId) {
-        let Some(leader) = self.leader.clone() else { return };
-        let metadata = |(id, member): (&MemberId, &Member)| (id.clone(), member.metadata(&self.protocol));
-        let members = if leader == *id { self.members.iter().map(metadata).collect() } else { Vec::new() };
-        let joined = Joined { generation: self.generation, protocol: self.protocol.clone(), leader, members };
-        if let Some(member) = self.members.get_mut(id) {
-            member.joining = false;
-        }
-        self.answers.push(Answer::Join(id.clone(), Ok(joined)));
-    }
-
-    /// A member asks for its assignment; the leader brings everyone's.
-    pub(crate) fn sync(
-        &mut self,
-        now: Instant,
-        id: &MemberId,
-        generation: i32,
-        assignments: Vec<(MemberId, Bytes)>,
-    ) {
-        if let Err(error) = self.check(id, generation) {
-            self.answers.push(Answer::Sync(id.clone(), Err(error)));
-            return;
-        }
-        let is_leader = self.leader.as_ref() == Some(id);
-        let Some(member) = self.members.get_mut(id) else { return };
-        member.seen = now;
-        match self.state {
-            State::Empty | State::PreparingRebalance { .. } => {
-                self.answers.push(Answer::Sync(id.clone(), Err(GroupError::RebalanceInProgress)));
-            }
-            State::Stable => {
-                let assignment = member.assignment.clone();
-                self.answers.push(Answer::Sync(id.clone(), Ok(assignment)));
-            }
-            State::CompletingRebalance { .. } => {
-                member.syncing = true;
-                if is_leader {
-                    self.assign(assignments);
-                }
-            }
-        }
-    }
-
-    fn assign(&mut self, assignments: Vec<(MemberId, Bytes)>) {
-        for (id, assignment) in assignments {
-            if let Some(member) = self.members.get_mut(&id) {
-                member.assignment = assignment;
-            }
-        }
-        self.state = State::Stable;
-        for (id, member) in &mut self.members {
-            if std::mem::take(&mut member.syncing) {
-                self.answers.push(Answer::Sync(id.clone(), Ok(member.assignment.clone())));
-            }
-        }
+    /// Whether the group's record is to be written.
+    pub(crate) fn take_unsaved(&mut self) -> bool {
+        std::mem::take(&mut self.unsaved)
     }
 
     /// A member is alive.
     pub(crate) fn heartbeat(
         &mut self,
         now: Instant,
-        id: &MemberId,
+        id: &str,
+        instance: Option<&str>,
         generation: i32,
     ) -> Result<(), GroupError> {
-        self.check(id, generation)?;
+        self.check(id, instance, generation)?;
         if let Some(member) = self.members.get_mut(id) {
-            member.seen = now;
+            member.seen(now);
         }
         match self.state {
             State::PreparingRebalance { .. } => Err(GroupError::RebalanceInProgress),
@@ -300,68 +277,68 @@ impl Group {
         }
     }
 
-    /// Whether a member may commit now. During a round it may, until the next generation begins.
-    pub(crate) fn check_commit(&self, id: &MemberId, generation: i32) -> Result<(), GroupError> {
-        self.check(id, generation)?;
-        match self.state {
-            State::CompletingRebalance { .. } => Err(GroupError::RebalanceInProgress),
-            _ => Ok(()),
+    /// Whether a member may commit now. During a round it may, until the next generation begins. Who names neither a member
+    /// nor a generation may where the group is empty: a consumer that assigns itself, or a tool.
+    pub(crate) fn check_commit(
+        &mut self,
+        now: Instant,
+        id: &str,
+        instance: Option<&str>,
+        generation: i32,
+    ) -> Result<(), GroupError> {
+        let is_empty = self.state == State::Empty;
+        if generation < 0 && is_empty {
+            return Ok(());
         }
+        if generation < 0 && id.is_empty() && instance.is_none() {
+            return Err(GroupError::UnknownMember);
+        }
+        self.check(id, instance, generation)?;
+        if self.state == State::CompletingRebalance {
+            return Err(GroupError::RebalanceInProgress);
+        }
+        // Who commits is alive.
+        if let Some(member) = self.members.get_mut(id) {
+            member.seen(now);
+        }
+        Ok(())
     }
 
-    fn check(&self, id: &MemberId, generation: i32) -> Result<(), GroupError> {
-        if !self.members.contains_key(id) {
-            Err(GroupError::UnknownMember)
-        } else if generation != self.generation {
-            Err(GroupError::IllegalGeneration)
-        } else {
-            Ok(())
+    /// The same for offsets of a transaction: its producer was told the generation, and may end the transaction in any state.
+    pub(crate) fn check_transaction(
+        &self,
+        id: &str,
+        instance: Option<&str>,
+        generation: i32,
+    ) -> Result<(), GroupError> {
+        if generation < 0 && (self.state == State::Empty || (id.is_empty() && instance.is_none())) {
+            return Ok(());
         }
+        self.check(id, instance, generation)
     }
 
-    /// A member goes; the others take over.
-    pub(crate) fn leave(&mut self, now: Instant, id: &MemberId) {
-        if self.members.remove(id).is_none() {
-            return;
-        }
-        if self.leader.as_ref() == Some(id) {
-            self.leader = None;
-        }
-        self.prepare(now);
-        self.complete_joins(now, false);
+    fn check(&self, id: &str, instance: Option<&str>, generation: i32) -> Result<(), GroupError> {
+        self.check_identity(id, instance)?;
+        if generation == self.generation { Ok(()) } else { Err(GroupError::IllegalGeneration) }
     }
 
-    /// Lets time pass: members that were not heard of go, rounds that take too long end without those who are late.
-    pub(crate) fn expire(&mut self, now: Instant) {
-        let silent = |member: &Member| !member.joining && member.seen + member.session_timeout <= now;
-        let gone: Vec<_> =
-            self.members.iter().filter(|(_, member)| silent(member)).map(|(id, _)| id.clone()).collect();
-        for id in gone {
-            self.leave(now, &id);
-        }
-        match self.state {
-            State::PreparingRebalance { until } if until <= now => self.complete_joins(now, true),
-            State::CompletingRebalance { until } if until <= now => {
-                let late = self.members.iter().filter(|(_, member)| !member.syncing && !member.joining);
-                for id in late.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
-                    self.leave(now, &id);
-                }
-                self.prepare(now);
-                self.complete_joins(now, false);
+    fn check_identity(&self, id: &str, instance: Option<&str>) -> Result<(), GroupError> {
+        if let Some(instance) = instance {
+            let current = self.instances.get(instance).ok_or(GroupError::UnknownMember)?;
+            if **current != *id {
+                return Err(GroupError::FencedInstance);
             }
-            _ => {}
         }
+        if self.members.contains_key(id) { Ok(()) } else { Err(GroupError::UnknownMember) }
     }
 
-    /// When [`Group::expire`] has something to do at the latest.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        let sessions = self.members.values().filter(|member| !member.joining);
-        let sessions = sessions.map(|member| member.seen + member.session_timeout);
-        let round = match self.state {
-            State::PreparingRebalance { until } | State::CompletingRebalance { until } => Some(until),
-            State::Empty | State::Stable => None,
-        };
-        sessions.chain(round).min()
+    fn rebalance_timeout(&self) -> Duration {
+        self.members.values().map(|member| member.rebalance_timeout).max().unwrap_or_default()
+    }
+
+    /// What a group without a member of this process answers is as Kafka's; new members are waited for as long as there.
+    fn new_member_expires(now: Instant) -> Instant {
+        now + limits::NEW_MEMBER_TIMEOUT
     }
 }
 

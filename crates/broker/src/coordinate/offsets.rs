@@ -1,5 +1,7 @@
 //! The offset coordinator: committed offsets of groups, in memory and in `__consumer_offsets`.
 
+mod retention;
+
 use crate::coordinate::offset_record::{Committed, OffsetRecord};
 use crate::coordinate::producers::{compacted, load};
 use crate::error::bus_error;
@@ -10,6 +12,8 @@ use crate::wait::all_ok;
 use millstream_bus::{BusError, CommittedOffset, Record, TopicPartition};
 use millstream_model::{Clock, Timestamp};
 use parking_lot::Mutex;
+use retention::Pending;
+pub(crate) use retention::Retention;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,6 +35,7 @@ pub(crate) struct Offsets {
     replica: Arc<Replica>,
     clock: Arc<dyn Clock>,
     groups: Mutex<BTreeMap<String, GroupOffsets>>,
+    pending: Mutex<Pending>,
 }
 
 /// The offsets of one group as records.
@@ -61,15 +66,20 @@ impl Offsets {
             offsets.retain(|of, _| topics.exists(&of.topic));
             !offsets.is_empty()
         });
-        Ok(Self { replica, clock, groups: Mutex::new(groups) })
+        Ok(Self { replica, clock, groups: Mutex::new(groups), pending: Mutex::default() })
     }
 
     /// Commits; durable when it returns. What the offsets point past is put on disk before.
     pub(crate) async fn commit(&self, topics: &Topics, records: Vec<OffsetRecord>) -> Result<(), BusError> {
         self.flush_inputs(topics, &records).await?;
         let next_offset = self.append(&records)?;
-        self.replica.flushed(next_offset).await?;
-        self.apply(records, next_offset);
+        self.finish(records, next_offset).await
+    }
+
+    /// Shows offsets that were written before `written` to whoever asks, as soon as they are on disk.
+    pub(crate) async fn finish(&self, records: Vec<OffsetRecord>, written: i64) -> Result<(), BusError> {
+        self.replica.flushed(written).await?;
+        self.apply(records, written);
         Ok(())
     }
 

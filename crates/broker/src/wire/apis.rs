@@ -52,6 +52,9 @@ apis! {
     ProduceRequest, 3..=13 => later (api::produce::produce);
     FetchRequest, 4..=18 => later (api::fetch::fetch);
     ListOffsetsRequest, 1..=10 => (api::list_offsets::list_offsets);
+    OffsetForLeaderEpochRequest, 2..=4 => (api::list_offsets::offset_for_leader_epoch);
+    DeleteRecordsRequest, 0..=2 => (api::records::delete_records);
+    DescribeLogDirsRequest, 1..=4 => (api::log_dirs::describe_log_dirs);
     InitProducerIdRequest, 0..=5 => (api::producer::init_producer_id);
     ApiVersionsRequest, 0..=4 => (api::versions::api_versions);
     SaslHandshakeRequest, 0..=1 => (api::sasl::sasl_handshake);
@@ -61,6 +64,16 @@ apis! {
     DescribeAclsRequest, 1..=3 => (api::acls::describe_acls);
     CreateAclsRequest, 1..=3 => (api::acls::create_acls);
     DeleteAclsRequest, 1..=3 => (api::acls::delete_acls);
+    JoinGroupRequest, 0..=9 => later (api::group::join_group);
+    SyncGroupRequest, 0..=5 => later (api::group::sync_group);
+    HeartbeatRequest, 0..=4 => (api::group::heartbeat);
+    LeaveGroupRequest, 0..=5 => (api::group::leave_group);
+    DescribeGroupsRequest, 0..=6 => (api::group_admin::describe_groups);
+    ListGroupsRequest, 0..=5 => (api::group_admin::list_groups);
+    DeleteGroupsRequest, 0..=2 => (api::group_admin::delete_groups);
+    OffsetCommitRequest, 2..=10 => later (api::offset::offset_commit);
+    OffsetFetchRequest, 1..=10 => (api::offset_fetch::offset_fetch);
+    OffsetDeleteRequest, 0..=0 => (api::offset::offset_delete);
     MetadataRequest, 0..=13 => (api::metadata::metadata);
     FindCoordinatorRequest, 0..=6 => (api::cluster::find_coordinator);
     ConsumerGroupHeartbeatRequest, 0..=1 => (api::consumer_group::consumer_group_heartbeat);

@@ -9,8 +9,12 @@ use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
-use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
-use millstream_log::FoundByTime;
+use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition;
+use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
+use kafka_protocol::messages::{
+    ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+};
+use millstream_log::{FoundByTime, LogError, Partition};
 use std::sync::Arc;
 
 const READ_COMMITTED: i8 = 1;
@@ -66,19 +70,52 @@ async fn find(
         LATEST => Ok(at(end)),
         EARLIEST | EARLIEST_LOCAL => Ok(at(range.earliest)),
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(None),
-        MAX_TIMESTAMP => Err(ResponseError::UnsupportedVersion),
-        time_ms if time_ms < 0 => Err(ResponseError::UnsupportedVersion),
-        time_ms => by_time(replica, time_ms, end).await,
+        MAX_TIMESTAMP => look_up(replica, end, Partition::newest_by_time).await,
+        time_ms => look_up(replica, end, move |log| log.offset_for_time(time_ms)).await,
     }
 }
 
-async fn by_time(
+/// Looks a record up by its time, which may read the disk; `None` where what is found is not before `end`.
+async fn look_up(
     replica: Arc<Replica>,
-    time_ms: i64,
     end: i64,
+    look: impl FnOnce(&Partition) -> Result<Option<FoundByTime>, LogError> + Send + 'static,
 ) -> Result<Option<FoundByTime>, ResponseError> {
-    let looking = tokio::task::spawn_blocking(move || replica.log().offset_for_time(time_ms)).await;
+    let looking = tokio::task::spawn_blocking(move || look(replica.log())).await;
     let found = looking.map_err(|_| ResponseError::KafkaStorageError)?;
     let found = found.map_err(|error| place::log_code(&error))?;
     Ok(found.filter(|found| found.offset < end))
+}
+
+pub(crate) async fn offset_for_leader_epoch(
+    call: &Call,
+    request: OffsetForLeaderEpochRequest,
+) -> OffsetForLeaderEpochResponse {
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|asked| {
+            let end = EpochEndOffset::default().with_partition(asked.partition);
+            match end_of_epoch(call, &topic.topic, asked) {
+                Ok(Some(offset)) => end.with_leader_epoch(LEADER_EPOCH).with_end_offset(offset),
+                Ok(None) => end,
+                Err(error) => end.with_error_code(error.code()),
+            }
+        });
+        let partitions = partitions.collect();
+        OffsetForLeaderTopicResult::default().with_topic(topic.topic.clone()).with_partitions(partitions)
+    });
+    OffsetForLeaderEpochResponse::default().with_topics(topics.collect())
+}
+
+/// Where the records of an epoch end; `None` for an epoch that never was.
+fn end_of_epoch(
+    call: &Call,
+    topic: &str,
+    asked: &OffsetForLeaderPartition,
+) -> Result<Option<i64>, ResponseError> {
+    if !call.may(Operation::Describe, Resource::Topic(topic)) {
+        return Err(ResponseError::TopicAuthorizationFailed);
+    }
+    let replica = place::replica(call, topic, asked.partition)?;
+    place::check_epoch(asked.current_leader_epoch)?;
+    Ok((asked.leader_epoch == LEADER_EPOCH).then(|| replica.range().latest))
 }

@@ -13,7 +13,7 @@ use crate::topics::Topics;
 use millstream_bus::{BusError, TopicPartition};
 use millstream_bus::meter::TopicMeters;
 use millstream_log::{Log, Space};
-use millstream_model::Clock;
+use millstream_model::{Clock, Timestamp};
 use millstream_model::metric::{Collect, Page};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -88,6 +88,11 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// The time of day.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// An id that no member had before, not even in an earlier process.
     pub(crate) fn member_id(&self) -> MemberId {
         let number = self.members.fetch_add(1, Ordering::Relaxed);

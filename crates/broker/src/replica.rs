@@ -18,7 +18,7 @@ use millstream_model::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use produce::Admitted;
 pub(crate) use produce::ProduceError;
-use producer_state::ProducerStates;
+use producer_state::{ProducerState, ProducerStates};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -230,6 +230,41 @@ impl Replica {
     pub(crate) fn aborted(&self, from: i64, to: i64) -> Result<Vec<(i64, i64)>, BusError> {
         let state = self.state().map_err(bus_error)?;
         Ok(state.transactions.aborted_within(from, to))
+    }
+}
+
+/// A producer that a partition knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ActiveProducer {
+    pub(crate) id: i64,
+    pub(crate) epoch: i16,
+    /// -1 where there is none.
+    pub(crate) last_sequence: i32,
+    /// In ms; -1 where there is none.
+    pub(crate) last_timestamp: i64,
+    /// -1 where no transaction of it ended here.
+    pub(crate) coordinator_epoch: i32,
+    /// Where its open transaction begins; -1 where none is open.
+    pub(crate) open_from: i64,
+}
+
+impl Replica {
+    /// The producers that are known, by their ids.
+    pub(crate) fn producers(&self) -> Result<Vec<ActiveProducer>, LogError> {
+        let state = self.state()?;
+        let active = |(id, producer): (&i64, &ProducerState)| {
+            let last = producer.batches.back();
+            let open = &state.transactions.open;
+            ActiveProducer {
+                id: *id,
+                epoch: producer.epoch,
+                last_sequence: last.map_or(-1, |batch| batch.last_sequence),
+                last_timestamp: last.map_or(-1, |batch| batch.timestamp),
+                coordinator_epoch: if producer.has_ended { 0 } else { -1 },
+                open_from: open.iter().find(|(key, _)| key.0 == *id).map_or(-1, |(_, first)| *first),
+            }
+        };
+        Ok(state.producers.by_id.iter().map(active).collect())
     }
 }
 

@@ -17,6 +17,29 @@ pub(crate) enum Decision {
     Ongoing,
     /// The transaction of `epoch` is committed, in `touched` and with `offsets`; later ones are not.
     Commit,
+    /// The transaction of `epoch` is aborted, in `touched`.
+    Abort,
+    /// A client of the protocol has a transaction open, in `touched` and with `offsets`: it goes on after a restart.
+    Open,
+}
+
+/// What is kept of a client of the protocol that has the transactional id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClientRecord {
+    /// How long its transactions may stay open.
+    pub(crate) timeout_ms: i64,
+    /// Producer id and epoch before the last change: a repeated request still names them.
+    pub(crate) previous: Option<(i64, i16)>,
+    /// How its last transaction ended: whether it was committed.
+    pub(crate) committed: Option<bool>,
+    /// When the id was last used, in ms.
+    pub(crate) used_at_ms: i64,
+    /// When the open transaction began, in ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) began_at_ms: Option<i64>,
+    /// Groups that were added to the open transaction.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) groups: Vec<String>,
 }
 
 /// A partition, and the id of its topic: one of the same name that is made later is another one.
@@ -40,8 +63,10 @@ pub(crate) struct TransactionRecord {
     pub(crate) touched: Vec<Registered>,
     /// Partitions that an open transaction may have touched.
     pub(crate) registered: Vec<Registered>,
-    /// Offsets of the decided transaction.
+    /// Offsets of the decided or open transaction.
     pub(crate) offsets: Vec<OffsetRecord>,
+    /// `None` where a producer of this process has the id.
+    pub(crate) client: Option<ClientRecord>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -58,6 +83,11 @@ struct Value {
     /// Group, topic, partition, offset, metadata.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     offsets: Vec<(String, String, i32, i64, String)>,
+    /// Leader epochs of `offsets`; empty where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    leader_epochs: Vec<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client: Option<ClientRecord>,
 }
 
 const KEY_VERSION: i16 = 0;
@@ -85,6 +115,12 @@ impl TransactionRecord {
             let topic = record.of.topic.to_string();
             (record.group.clone(), topic, record.of.partition, committed.offset, committed.metadata)
         };
+        let leader_epoch =
+            |record: &OffsetRecord| record.committed.as_ref().map_or(-1, |committed| committed.leader_epoch);
+        let mut leader_epochs: Vec<_> = self.offsets.iter().map(leader_epoch).collect();
+        if leader_epochs.iter().all(|epoch| *epoch < 0) {
+            leader_epochs.clear();
+        }
         let value = Value {
             version: VALUE_VERSION,
             producer_id: self.producer_id,
@@ -94,24 +130,40 @@ impl TransactionRecord {
             touched: names(&self.touched),
             registered: names(&self.registered),
             offsets: self.offsets.iter().map(offset).collect(),
+            leader_epochs,
+            client: self.client.clone(),
         };
         // Strings and numbers always make JSON.
         let value = serde_json::to_vec(&value).unwrap_or_default();
         Record::new(Some(key.freeze()), Some(value.into()), now)
     }
 
-    /// `None` where the record is another kind, or damaged, or a tombstone.
-    pub(crate) fn decode(record: &Record) -> Option<Self> {
+    /// What takes back everything that is known of an id.
+    pub(crate) fn tombstone(id: &str, now: Timestamp) -> Record {
+        let mut key = BytesMut::new();
+        key.put_i16(KEY_VERSION);
+        put_string(&mut key, id);
+        Record::new(Some(key.freeze()), None, now)
+    }
+
+    /// Of which id a record tells; `None` where it is another kind.
+    pub(crate) fn id_of(record: &Record) -> Option<String> {
         let mut key = record.key.clone()?;
         if bytes::Buf::try_get_i16(&mut key).ok()? != KEY_VERSION {
             return None;
         }
-        let id = take_string(&mut key)?;
+        take_string(&mut key)
+    }
+
+    /// `None` where the record is another kind, or damaged, or a tombstone.
+    pub(crate) fn decode(record: &Record) -> Option<Self> {
+        let id = Self::id_of(record)?;
         let value: Value = serde_json::from_slice(record.value.as_ref()?).ok()?;
+        let mut leader_epochs = value.leader_epochs.into_iter();
         let offset = |(group, topic, partition, offset, metadata)| OffsetRecord {
             group,
             of: TopicPartition::new(String::as_str(&topic), partition),
-            committed: Some(Committed::new(offset, metadata)),
+            committed: Some(Committed { offset, leader_epoch: leader_epochs.next().unwrap_or(-1), metadata }),
         };
         Some(Self {
             id,
@@ -122,6 +174,7 @@ impl TransactionRecord {
             touched: partitions(value.touched),
             registered: partitions(value.registered),
             offsets: value.offsets.into_iter().map(offset).collect(),
+            client: value.client,
         })
     }
 }
@@ -146,8 +199,16 @@ mod tests {
             offsets: vec![OffsetRecord {
                 group: "g".to_owned(),
                 of: TopicPartition::new("in", 2),
-                committed: Some(Committed::new(99, "{\"a\":1}".to_owned())),
+                committed: Some(Committed { offset: 99, leader_epoch: 3, metadata: "{\"a\":1}".to_owned() }),
             }],
+            client: Some(ClientRecord {
+                timeout_ms: 60_000,
+                previous: Some((7, 2)),
+                committed: Some(true),
+                used_at_ms: 5,
+                began_at_ms: None,
+                groups: vec!["g".to_owned()],
+            }),
         };
         assert_eq!(TransactionRecord::decode(&record.encode(Timestamp(1))), Some(record.clone()));
         let tombstone = Record { value: None, ..record.encode(Timestamp(1)) };

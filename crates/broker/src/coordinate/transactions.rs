@@ -12,26 +12,36 @@
 //! or a decision, and writes markers and offsets again, which changes nothing where they are there already. Every committed
 //! transaction has an epoch of its own (KIP-890), an aborted one shares it with the next, which begins only after
 //! the abort markers are on disk.
+//!
+//! Clients of the protocol share the ids and the coordinator; what is different for them is told in [`client`].
 
+mod add;
+mod client;
+mod describe;
 mod end;
+mod end_client;
 mod error;
+mod init;
 mod recover;
-mod verify;
+mod sweep;
 
 use crate::coordinate::offset_record::OffsetRecord;
 use crate::coordinate::offsets::Offsets;
 use crate::coordinate::producers::ProducerIds;
 use crate::coordinate::transaction_record::{Decision, Registered, TransactionRecord};
+use crate::embedded::EmbeddedConfig;
 use crate::error::{bus_error, unavailable};
 use crate::limits;
 use crate::record::{Stamp, encode, sequence_after};
 use crate::replica::{Replica, TransactionKey};
 use crate::topics::{Topics, is_internal};
+use client::Client;
 use end::Ended;
+pub(crate) use describe::Described;
 pub(crate) use error::{Claim, TransactionError};
 use millstream_bus::{BusError, Record, TopicPartition, check};
 use millstream_log::batch::ControlKind;
-use millstream_model::Clock;
+use millstream_model::{Clock, Timestamp};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -50,10 +60,12 @@ pub(crate) struct Transactions {
     producer_ids: ProducerIds,
     replica: Arc<Replica>,
     clock: Arc<dyn Clock>,
-    timeout: Duration,
+    config: EmbeddedConfig,
     producers: Mutex<BTreeMap<String, Slot>>,
     /// Which id last committed an offset in a transaction. Others wait until that one needs no repeating.
     committers: Mutex<BTreeMap<(String, TopicPartition), String>>,
+    /// How many offsets of open transactions wait to be committed, by group and partition.
+    pending: Mutex<BTreeMap<(String, TopicPartition), usize>>,
 }
 
 /// The state of one transactional id.
@@ -72,6 +84,10 @@ pub(crate) struct Producer {
     decision_on_disk: bool,
     /// Transactions that have ended and whose markers may not all be on disk, oldest first.
     unsettled: Vec<Ended>,
+    /// The client of the protocol that has the id; `None` where a producer of this process has it, or nobody yet.
+    client: Option<Client>,
+    /// The id has expired: whoever still holds this must look it up again.
+    expired: bool,
 }
 
 /// An open transaction.
@@ -79,8 +95,14 @@ pub(crate) struct Producer {
 struct Open {
     number: u64,
     began: Instant,
+    began_at: Timestamp,
+    timeout: Duration,
     touched: BTreeMap<TopicPartition, Touched>,
+    /// Partitions that it has written to and that cannot be used now.
+    unusable: Vec<Registered>,
     offsets: Vec<OffsetRecord>,
+    /// Groups that may commit offsets in it.
+    groups: BTreeSet<String>,
     /// Something could not be added: it can only be aborted.
     failed: Option<BusError>,
 }
@@ -91,6 +113,30 @@ struct Touched {
     replica: Arc<Replica>,
     next_offset: i64,
     sequence: i32,
+    /// That it belongs to the transaction is on disk.
+    noted: bool,
+}
+
+impl Open {
+    fn new(number: u64, began_at: Timestamp, timeout: Duration) -> Self {
+        Self {
+            number,
+            began: Instant::now(),
+            began_at,
+            timeout,
+            touched: BTreeMap::new(),
+            unusable: Vec::new(),
+            offsets: Vec::new(),
+            groups: BTreeSet::new(),
+            failed: None,
+        }
+    }
+
+    /// The partitions that it may have records in.
+    fn registered(&self) -> Vec<Registered> {
+        let touched = self.touched.values().map(Touched::registered);
+        touched.chain(self.unusable.iter().cloned()).collect()
+    }
 }
 
 impl Producer {
@@ -104,6 +150,8 @@ impl Producer {
             opened: 0,
             decision_on_disk: false,
             unsettled: Vec::new(),
+            client: None,
+            expired: false,
         }
     }
 
@@ -122,21 +170,20 @@ impl Producer {
         }
     }
 
-    /// What is known on disk while nothing is decided.
+    /// What is to be known on disk while nothing is decided.
     fn ongoing(&self) -> TransactionRecord {
+        let open = self.open.as_ref().filter(|_| self.client.is_some());
+        let registered = self.registered.iter();
         TransactionRecord {
             id: self.id.clone(),
             producer_id: self.key.0,
             epoch: self.key.1,
             next: self.key,
-            decision: Decision::Ongoing,
-            touched: Vec::new(),
-            registered: self
-                .registered
-                .iter()
-                .map(|(at, id)| Registered { at: at.clone(), topic_id: *id })
-                .collect(),
-            offsets: Vec::new(),
+            decision: if open.is_some() { Decision::Open } else { Decision::Ongoing },
+            touched: open.map(Open::registered).unwrap_or_default(),
+            registered: registered.map(|(at, id)| Registered { at: at.clone(), topic_id: *id }).collect(),
+            offsets: open.map(|open| open.offsets.clone()).unwrap_or_default(),
+            client: self.client.as_ref().map(|client| client.record(open)),
         }
     }
 
@@ -177,13 +224,13 @@ impl Transactions {
     /// Opens `id`: fences who had it, aborts what that one left open, finishes what it had decided. Returns the slot and the
     /// incarnation that holds it now.
     pub(crate) async fn take_over(&self, id: &str) -> Result<(Slot, u64), BusError> {
-        let slot = match self.slot(id) {
-            Some(slot) => slot,
-            None => self.add(id).await?,
-        };
-        let mut producer = Arc::clone(&slot).lock_owned().await;
+        let (slot, mut producer) = self.taken(id).await?;
         // From here on the older one is fenced, even where the rest fails and is tried again.
         producer.incarnation += 1;
+        if producer.client.is_some() {
+            self.end_open(&mut producer, ControlKind::Abort, true).await?;
+            producer.client = None;
+        }
         self.abort_open(&mut producer);
         self.settle(&mut producer).await?;
         producer.key = self.after(producer.key).await?;
@@ -198,7 +245,21 @@ impl Transactions {
         Ok((slot, incarnation))
     }
 
-    async fn add(&self, id: &str) -> Result<Slot, BusError> {
+    /// An id, made where there is none, and taken.
+    async fn taken(&self, id: &str) -> Result<(Slot, OwnedMutexGuard<Producer>), BusError> {
+        loop {
+            let slot = match self.slot(id) {
+                Some(slot) => slot,
+                None => self.make(id).await?,
+            };
+            let producer = Arc::clone(&slot).lock_owned().await;
+            if !producer.expired {
+                return Ok((slot, producer));
+            }
+        }
+    }
+
+    async fn make(&self, id: &str) -> Result<Slot, BusError> {
         let key = (self.producer_ids.next().await?, 0);
         let mut producers = self.producers.lock();
         if producers.len() >= limits::TRANSACTIONAL_IDS && !producers.contains_key(id) {
@@ -219,13 +280,7 @@ impl Transactions {
         }
         producer.opened += 1;
         let number = producer.opened;
-        producer.open = Some(Open {
-            number,
-            began: Instant::now(),
-            touched: BTreeMap::new(),
-            offsets: Vec::new(),
-            failed: None,
-        });
+        producer.open = Some(Open::new(number, self.clock.now(), self.config.transaction_timeout));
         Ok(number)
     }
 
@@ -270,7 +325,12 @@ impl Transactions {
         let mut batches = encode(records, replica.log().config().max_message_bytes, Some(stamp))?;
         let appended = replica.append_open(&mut batches, count).map_err(bus_error)?;
         let sequence = sequence_after(sequence, count);
-        let touched = Touched { replica, next_offset: appended.next_offset, sequence };
+        let before = open.touched.get(to).map(|touched| touched.next_offset - 1);
+        if before.is_some_and(|last| replica.log().is_lost(last)) {
+            // The disk failed and works again, and a part of the transaction is gone.
+            return Err(unavailable(format!("records of the transaction in `{to}` were lost with the disk")));
+        }
+        let touched = Touched { replica, next_offset: appended.next_offset, sequence, noted: true };
         open.touched.insert(to.clone(), touched);
         Ok(())
     }
@@ -296,7 +356,10 @@ impl Transactions {
     ) -> Result<(), BusError> {
         let id = slot.lock().await.id.clone();
         self.complete_committers(&records, Some(&id)).await?;
-        slot.lock().await.open(incarnation, number)?.offsets.extend(records);
+        let mut producer = slot.lock().await;
+        let open = producer.open(incarnation, number)?;
+        self.pend(&records);
+        open.offsets.extend(records);
         Ok(())
     }
 
@@ -353,27 +416,5 @@ impl Transactions {
             self.complete(&mut *slot.lock().await).await?;
         }
         Ok(())
-    }
-
-    /// Settles what has ended a while ago, and aborts what has been open for too long.
-    pub(crate) async fn sweep(&self) {
-        let now = Instant::now();
-        for slot in self.slots() {
-            // Whoever holds it takes care of it.
-            let Ok(mut producer) = slot.try_lock_owned() else { continue };
-            let timeout = self.timeout;
-            if producer.open.as_ref().is_some_and(|open| open.began + timeout <= now) {
-                tracing::warn!(id = producer.id, ?timeout, "a transaction took too long and is aborted");
-                self.abort_open(&mut producer);
-            }
-            let due =
-                |ended: &Ended| ended.kind == ControlKind::Abort || ended.at + limits::SETTLE_AFTER <= now;
-            let unnoted = producer.unsettled.is_empty() && producer.decision_on_disk;
-            if (unnoted || producer.unsettled.first().is_some_and(due))
-                && let Err(error) = self.complete(&mut producer).await
-            {
-                tracing::warn!(id = producer.id, %error, "an ended transaction is not settled yet");
-            }
-        }
     }
 }

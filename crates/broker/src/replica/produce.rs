@@ -67,7 +67,8 @@ impl Replica {
                 return Ok(appended);
             }
         }
-        let appended = self.append_next(&mut state, batches, usize::try_from(header.record_count).unwrap_or(0))?;
+        let appended =
+            self.append_next(&mut state, batches, usize::try_from(header.record_count).unwrap_or(0))?;
         if let Some(admitted) = state.admitted.get_mut(&key).filter(|_| header.is_transactional()) {
             admitted.next_offset = Some(appended.next_offset);
         }

@@ -45,6 +45,8 @@ pub(crate) struct ProducerState {
     pub(crate) batches: VecDeque<Sequenced>,
     /// When it was last heard of, in ms, by the clock of [`ProducerStates::pass_time`].
     pub(crate) heard_at_ms: i64,
+    /// A transaction of it has ended here.
+    pub(crate) has_ended: bool,
 }
 
 /// All producers of a partition.
@@ -76,11 +78,7 @@ impl Sequenced {
 impl ProducerStates {
     /// Whether a batch may come next. `Some` where it is in the log already. `known` says that a producer of which nothing is
     /// known has to start at 0, as one whose epoch changes with each transaction does (KIP-890).
-    pub(crate) fn check(
-        &self,
-        header: &BatchHeader,
-        known: bool,
-    ) -> Result<Option<Appended>, SequenceError> {
+    pub(crate) fn check(&self, header: &BatchHeader, known: bool) -> Result<Option<Appended>, SequenceError> {
         let found = header.base_sequence;
         let out_of_order = |last| Err(SequenceError::OutOfOrder { last, found });
         let Some(state) = self.by_id.get(&header.producer_id) else {
@@ -115,6 +113,7 @@ impl ProducerStates {
             epoch: header.producer_epoch,
             batches: VecDeque::new(),
             heard_at_ms: now_ms,
+            has_ended: false,
         };
         let state = self.by_id.entry(header.producer_id).or_insert_with(fresh);
         if state.epoch != header.producer_epoch {
@@ -122,6 +121,7 @@ impl ProducerStates {
         }
         state.epoch = header.producer_epoch;
         state.heard_at_ms = now_ms;
+        state.has_ended |= header.is_control();
         if !header.is_control() && header.base_sequence >= 0 {
             state.batches.push_back(Sequenced::of(header));
             if state.batches.len() > limits::PRODUCER_BATCHES {

@@ -18,5 +18,7 @@ pub(crate) mod records;
 pub(crate) mod producer;
 pub(crate) mod sasl;
 pub(crate) mod topics;
+pub(crate) mod transaction;
+pub(crate) mod transactions;
 pub(crate) mod users;
 pub(crate) mod versions;

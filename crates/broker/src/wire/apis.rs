@@ -56,6 +56,13 @@ apis! {
     DeleteRecordsRequest, 0..=2 => (api::records::delete_records);
     DescribeLogDirsRequest, 1..=4 => (api::log_dirs::describe_log_dirs);
     InitProducerIdRequest, 0..=5 => (api::producer::init_producer_id);
+    AddPartitionsToTxnRequest, 0..=5 => (api::transaction::add_partitions_to_txn);
+    AddOffsetsToTxnRequest, 0..=4 => (api::transaction::add_offsets_to_txn);
+    EndTxnRequest, 0..=5 => (api::transaction::end_txn);
+    TxnOffsetCommitRequest, 0..=5 => (api::transaction::txn_offset_commit);
+    DescribeProducersRequest, 0..=0 => (api::transactions::describe_producers);
+    DescribeTransactionsRequest, 0..=0 => (api::transactions::describe_transactions);
+    ListTransactionsRequest, 0..=2 => (api::transactions::list_transactions);
     ApiVersionsRequest, 0..=4 => (api::versions::api_versions);
     SaslHandshakeRequest, 0..=1 => (api::sasl::sasl_handshake);
     SaslAuthenticateRequest, 0..=2 => (api::sasl::sasl_authenticate);

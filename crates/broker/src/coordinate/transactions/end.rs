@@ -41,7 +41,7 @@ pub(super) struct Marker {
 }
 
 impl Touched {
-    fn registered(&self) -> Registered {
+    pub(super) fn registered(&self) -> Registered {
         Registered { at: self.replica.at.clone(), topic_id: self.replica.topic_id }
     }
 }
@@ -115,18 +115,28 @@ impl Transactions {
             Err(error) => Err(error),
         };
         if let Err(error) = written {
-            tracing::error!(id = producer.id, %error, "the disk failed under the decision of a transaction");
-            let touched = open.touched.into_values().map(|touched| touched.replica);
-            let doubtful = Ended { in_doubt: true, ..Ended::new(producer.key, ControlKind::Abort, touched) };
-            producer.unsettled.push(doubtful);
-            return Err(BusError::Unknown(producer.id.clone()));
+            return Err(self.leave_in_doubt(&mut producer, open, &error));
         }
         self.committed(&mut producer, open, decision.next);
         Ok(())
     }
 
+    /// The disk failed under a decision: the transaction is aborted, once it is sure that the decision cannot come back.
+    pub(super) fn leave_in_doubt(&self, producer: &mut Producer, open: Open, error: &BusError) -> BusError {
+        tracing::error!(id = producer.id, %error, "the disk failed under the decision of a transaction");
+        self.unpend(&open.offsets);
+        let touched = open.touched.into_values().map(|touched| touched.replica);
+        let doubtful = Ended { in_doubt: true, ..Ended::new(producer.key, ControlKind::Abort, touched) };
+        producer.unsettled.push(doubtful);
+        BusError::Unknown(producer.id.clone())
+    }
+
     /// Puts on disk what the decision relies on, and makes the record that decides.
-    async fn prepare(&self, producer: &mut Producer, open: &Open) -> Result<TransactionRecord, BusError> {
+    pub(super) async fn prepare(
+        &self,
+        producer: &mut Producer,
+        open: &Open,
+    ) -> Result<TransactionRecord, BusError> {
         let data = open.touched.values().map(|touched| touched.replica.flushed(touched.next_offset));
         let (data, inputs, settled) = tokio::join!(
             all_ok(data),
@@ -138,14 +148,14 @@ impl Transactions {
         Ok(TransactionRecord {
             decision: Decision::Commit,
             next,
-            touched: open.touched.values().map(Touched::registered).collect(),
+            touched: open.registered(),
             offsets: open.offsets.clone(),
             ..producer.ongoing()
         })
     }
 
     /// The decision is on disk: shows the transaction to everyone.
-    fn committed(&self, producer: &mut Producer, open: Open, next: TransactionKey) {
+    pub(super) fn committed(&self, producer: &mut Producer, open: Open, next: TransactionKey) {
         let touched = open.touched.into_values().map(|touched| touched.replica);
         let mut ended = Ended::new(producer.key, ControlKind::Commit, touched);
         ended.offsets = open.offsets;
@@ -153,6 +163,7 @@ impl Transactions {
         self.write_end(&mut ended);
         let written_before = ended.offsets_written.unwrap_or_else(|| self.offsets.next_offset());
         self.offsets.apply(ended.offsets.clone(), written_before);
+        self.unpend(&ended.offsets);
         producer.unsettled.push(ended);
         producer.key = next;
     }
@@ -172,9 +183,13 @@ impl Transactions {
         }
     }
 
-    fn abort_taken(&self, producer: &mut Producer, open: Open) {
+    pub(super) fn abort_taken(&self, producer: &mut Producer, open: Open) {
+        self.unpend(&open.offsets);
         let touched = open.touched.into_values().map(|touched| touched.replica);
         let mut ended = Ended::new(producer.key, ControlKind::Abort, touched);
+        let marker =
+            |of: Registered| Marker { at: of.at, topic_id: of.topic_id, replica: None, written: None };
+        ended.markers.extend(open.unusable.into_iter().map(marker));
         self.write_end(&mut ended);
         producer.unsettled.push(ended);
     }

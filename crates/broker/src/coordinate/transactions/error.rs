@@ -69,3 +69,12 @@ pub(crate) struct Claim<'a> {
     /// The number of the connection.
     pub(crate) connection: u64,
 }
+
+impl From<TransactionError> for BusError {
+    fn from(error: TransactionError) -> Self {
+        match error {
+            TransactionError::Bus(error) => error,
+            error => crate::error::unavailable(error.to_string()),
+        }
+    }
+}

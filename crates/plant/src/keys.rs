@@ -1,8 +1,10 @@
 //! Every key of a plant folder's TOML: one definition that the reader checks by and the reference page is made from.
 
 mod device;
+mod kafka;
 
 pub(crate) use device::{DEVICE, GROUP, IMPORT, SIMULATE, TAG, TAG_CSV, WRITE, WRITES};
+pub(crate) use kafka::{KAFKA, KAFKA_USER};
 
 /// One key.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +51,7 @@ const fn key(
 
 /// Every table that the reader knows.
 pub const TABLES: &[&TableSpec] =
-    &[&PLANT, &LOG, &KAFKA, &HTTP, &DEVICE, &GROUP, &TAG, &WRITES, &WRITE, &SIMULATE, &IMPORT, &TAG_CSV];
+    &[&PLANT, &LOG, &KAFKA, &KAFKA_USER, &HTTP, &DEVICE, &GROUP, &TAG, &WRITES, &WRITE, &SIMULATE, &IMPORT, &TAG_CSV];
 
 /// The top of a file.
 pub(crate) const PLANT: TableSpec = TableSpec {
@@ -57,7 +59,7 @@ pub(crate) const PLANT: TableSpec = TableSpec {
     title: "a plant",
     keys: &[
         key("log", "table", "", "[log]", "Where records are kept. In one file only."),
-        key("kafka", "table", "", "[kafka]", "The listener for Kafka clients. In one file only."),
+        key("kafka", "table", "", "[kafka]", "The listeners for Kafka clients. In one file only."),
         key("http", "table", "", "[http]", "The listener for the status page and metrics. In one file only."),
         key(
             "devices",
@@ -148,28 +150,6 @@ pub(crate) const LOG: TableSpec = TableSpec {
 };
 
 const LISTEN: &str = "text: an IP address and a port, or `localhost:port`";
-
-/// `[kafka]`.
-pub(crate) const KAFKA: TableSpec = TableSpec {
-    path: "kafka",
-    title: "the Kafka listener",
-    keys: &[
-        key(
-            "listen",
-            LISTEN,
-            "\"127.0.0.1:9092\"",
-            "listen = \"127.0.0.1:9092\"",
-            "Where Kafka clients reach the embedded log. Without the table there is no such listener.",
-        ),
-        key(
-            "insecure",
-            "true or false",
-            "false",
-            "insecure = true",
-            "Allows an address that other machines can reach, though there is neither sign-in nor encryption.",
-        ),
-    ],
-};
 
 /// `[http]`.
 pub(crate) const HTTP: TableSpec = TableSpec {

@@ -17,6 +17,7 @@ mod cycle;
 mod device;
 mod diff;
 mod import;
+mod kafka;
 mod kafka_names;
 mod keys;
 pub mod limits;
@@ -42,7 +43,7 @@ mod write;
 
 pub use diff::{Change, Difference, diff};
 pub use keys::{KeySpec, TABLES, TableSpec};
-pub use plant::{Device, Listener, LogSettings, Plant, Query, Registry, Simulation};
+pub use plant::{Device, KafkaSettings, Listener, LogSettings, Plant, Query, Registry, Simulation};
 pub use read::read;
 pub use source::{Location, Sources};
 

@@ -2,6 +2,7 @@
 
 use crate::Sources;
 use crate::stream::Columns;
+use millstream_broker::WireConfig;
 use millstream_connect::plc_sink::SinkDevice;
 use millstream_connect::plc_source::SourceGroup;
 use millstream_driver::Driver;
@@ -72,8 +73,8 @@ pub struct Plant {
     pub folder: PathBuf,
     /// Where records are kept.
     pub log: LogSettings,
-    /// The listener for Kafka clients; `None` without a `[kafka]` table.
-    pub kafka: Option<Listener>,
+    /// The listeners for Kafka clients; `None` without a `[kafka]` table.
+    pub kafka: Option<KafkaSettings>,
     /// The listener for HTTP; `None` when it is switched off.
     pub http: Option<Listener>,
     /// The machines, in the order of the files; those of connectors come last.
@@ -155,6 +156,22 @@ impl fmt::Debug for LogSettings {
             .field("forward_records_per_second", &self.forward_records_per_second)
             .field("forward_bytes_per_second", &self.forward_bytes_per_second)
             .finish()
+    }
+}
+
+/// How Kafka clients reach the embedded log.
+#[derive(Debug, Clone)]
+pub struct KafkaSettings {
+    /// What the protocol's side of the broker needs, secrets resolved.
+    pub wire: WireConfig,
+    /// Where each listener was said; `None` for the default.
+    pub spans: Vec<Option<Span>>,
+}
+
+impl PartialEq for KafkaSettings {
+    /// The settings count, not where they were said.
+    fn eq(&self, other: &Self) -> bool {
+        self.wire == other.wire
     }
 }
 

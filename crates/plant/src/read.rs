@@ -3,6 +3,7 @@
 use crate::connector;
 use crate::device::{self, Built};
 use crate::import;
+use crate::kafka;
 use crate::keys;
 use crate::limits;
 use crate::list;
@@ -85,7 +86,8 @@ impl Reading<'_> {
         let setting = |entry: &Option<Entry>| entry.clone().map(Box::new);
         let (log, kafka, http) = (setting(&top.log), setting(&top.kafka), setting(&top.http));
         let log = settings::log(log.as_deref().map(|e| under("", e)).as_ref(), &folder, &mut self.out);
-        let kafka = settings::kafka(kafka.as_deref().map(|e| under("", e)).as_ref(), &mut self.out);
+        let kafka = kafka.as_deref().map(|e| under("", e));
+        let kafka = kafka::read(kafka.as_ref(), &folder, &log.data_dir, &mut self.out);
         let http = settings::http(http.as_deref().map(|e| under("", e)).as_ref(), &mut self.out);
         let mut said = self.devices(&top);
         if self.whole {
@@ -101,11 +103,12 @@ impl Reading<'_> {
             said.iter().map(|said| device::build(said, self.registry, &mut self.out)).collect();
         self.check_devices(&said, &built);
         let mut listeners = Vec::new();
-        listeners.extend(
-            kafka
-                .as_ref()
-                .map(|l| ("the Kafka listener", "kafka.listen".to_owned(), l.address, l.span.clone())),
-        );
+        if let Some(kafka) = &kafka {
+            let said = kafka.wire.listeners.iter().zip(&kafka.spans);
+            listeners.extend(said.map(|(listener, span)| {
+                ("the Kafka listener", "kafka.listen".to_owned(), listener.listen, span.clone())
+            }));
+        }
         listeners.extend(
             http.as_ref().map(|l| ("the HTTP listener", "http.listen".to_owned(), l.address, l.span.clone())),
         );

@@ -1,4 +1,4 @@
-//! `[log]`, `[kafka]` and `[http]`.
+//! `[log]` and `[http]`.
 
 use crate::kafka_names;
 use crate::keys;
@@ -19,7 +19,6 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
 const RETENTION: Duration = Duration::from_hours(7 * 24);
 const SEGMENT_BYTES: u64 = 128 << 20;
 const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
-const KAFKA: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9092);
 
 /// Reads `[log]`; all defaults where there is none.
 pub(crate) fn log(value: Option<&Value<'_>>, folder: &Path, out: &mut Mistakes) -> LogSettings {
@@ -185,12 +184,6 @@ fn setting(value: &Value<'_>, prefix: String, settings: &mut BTreeMap<String, St
     settings.insert(name, text);
 }
 
-/// Reads `[kafka]`; `None` where there is none.
-pub(crate) fn kafka(value: Option<&Value<'_>>, out: &mut Mistakes) -> Option<Listener> {
-    let section = Section::open(value?, &keys::KAFKA, out)?;
-    listener(section, KAFKA, out)
-}
-
 /// Reads `[http]`; the default where there is none.
 pub(crate) fn http(value: Option<&Value<'_>>, out: &mut Mistakes) -> Option<Listener> {
     let Some(value) = value else { return Some(Listener { address: HTTP, span: None }) };
@@ -233,7 +226,12 @@ fn listener(mut section: Section<'_>, default: SocketAddr, out: &mut Mistakes) -
 
 /// Reads an address to listen on.
 pub(crate) fn address(text: &Said<Text>, out: &mut Mistakes) -> Option<Said<SocketAddr>> {
-    let given = text.as_str();
+    address_from(text, 0, out)
+}
+
+/// Reads an address to listen on, which begins at `at` in the text.
+pub(crate) fn address_from(text: &Said<Text>, at: usize, out: &mut Mistakes) -> Option<Said<SocketAddr>> {
+    let given = text.as_str().get(at..).unwrap_or_default();
     let resolved = match given.strip_prefix("localhost:") {
         Some(port) => format!("127.0.0.1:{port}"),
         None => given.to_owned(),

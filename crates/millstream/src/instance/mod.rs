@@ -3,6 +3,7 @@
 pub(crate) mod board;
 mod devices;
 mod facts;
+mod kafka;
 mod latches;
 mod notices;
 mod queries;
@@ -16,6 +17,7 @@ use crate::failure::Failure;
 use crate::handles;
 use board::{Board, Observer};
 use facts::Facts;
+use millstream_broker::Wire;
 use millstream_bus::Bus;
 use millstream_connect::audit::AuditLog;
 use millstream_connect::plc_source::PlcSource;
@@ -23,7 +25,7 @@ use millstream_connect::task::TaskHandle;
 use millstream_driver::schedule::Scheduler;
 use millstream_model::Clock;
 use millstream_plant::Plant;
-use millstream_server::{Condition, Listener, Report, ServeError, Server, ServerConfig};
+use millstream_server::{Listener, Report, ServeError, Server, ServerConfig};
 use millstream_sql::Engine;
 use notices::Notices;
 use parking_lot::Mutex;
@@ -54,6 +56,7 @@ pub(crate) struct Instance {
     notices: Arc<Notices>,
     facts: Arc<Facts>,
     server: Option<Server>,
+    wire: Option<Wire>,
 }
 
 impl Instance {
@@ -105,8 +108,10 @@ impl Instance {
             notices,
             facts,
             server: None,
+            wire: None,
         };
         instance.serve(&plant).await?;
+        instance.serve_kafka(&plant).await?;
         instance.start_parts(&plant);
         Ok(instance)
     }
@@ -166,16 +171,6 @@ impl Instance {
     }
 
     fn start_parts(&self, plant: &Plant) {
-        if plant.kafka.is_some() {
-            let what = "this version does not serve the Kafka protocol yet; nothing listens there";
-            tracing::warn!("[kafka] in the plant folder: {what}");
-            self.notices.set(
-                "[kafka] in the plant folder",
-                Condition::Warning,
-                what,
-                "take the table out until it does",
-            );
-        }
         self.board.set_order(plant);
         for device in &plant.devices {
             self.add_device(device);
@@ -189,6 +184,10 @@ impl Instance {
         let closing = async {
             if let Some(server) = self.server {
                 server.close().await;
+            }
+            // Before the log: whoever is told that records are kept must be told so while it is open.
+            if let Some(wire) = self.wire {
+                wire.close().await;
             }
         };
         self.queries.stop();

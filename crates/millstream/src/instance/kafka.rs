@@ -1,0 +1,48 @@
+//! The embedded log for Kafka clients: the listeners of `[kafka]`.
+
+use super::Instance;
+use crate::failure::Failure;
+use millstream_broker::{Wire, WireError};
+use millstream_plant::Plant;
+use std::io::ErrorKind;
+
+impl Instance {
+    /// Serves the Kafka protocol where the plant wants it.
+    pub(super) async fn serve_kafka(&mut self, plant: &Plant) -> Result<(), Failure> {
+        let Some(kafka) = &plant.kafka else { return Ok(()) };
+        let wire = match Wire::serve(&self.log.embedded, kafka.wire.clone()).await {
+            Ok(wire) => wire,
+            Err(error) => {
+                if let Some(server) = self.server.take() {
+                    server.close().await;
+                }
+                self.log.close().await;
+                return Err(refused(&error, plant));
+            }
+        };
+        for (listener, address) in kafka.wire.listeners.iter().zip(wire.addresses()) {
+            self.add_listener("Kafka clients", format!("{}://{address}", listener.protocol.name()));
+        }
+        self.wire = Some(wire);
+        Ok(())
+    }
+}
+
+/// Why there is no listener, where that was said, and what to do.
+fn refused(error: &WireError, plant: &Plant) -> Failure {
+    let WireError::Listen { address, source } = error else {
+        return Failure::mistake(error.to_string(), "`millstream check` looks at [kafka] offline");
+    };
+    let kafka = plant.kafka.iter().flat_map(|kafka| kafka.wire.listeners.iter().zip(&kafka.spans));
+    let span = kafka.filter(|(listener, _)| listener.listen == *address).find_map(|(_, span)| span.clone());
+    let said_at = span.map(|span| format!(" ({})", plant.sources.place(&span))).unwrap_or_default();
+    if source.kind() == ErrorKind::AddrInUse {
+        let next = address.port().checked_add(1).unwrap_or(9_093);
+        return Failure::mistake(
+            format!("{address} is in use by another program{said_at}"),
+            format!("end that program, or set another port: [kafka] listen = \"{}:{next}\"", address.ip()),
+        );
+    }
+    let help = "set an address of this machine: [kafka] listen = \"127.0.0.1:9092\"";
+    Failure::mistake(format!("{error}{said_at}"), help)
+}

@@ -1,7 +1,6 @@
 //! Sign-in by SASL: who a connection belongs to, and how far its sign-in has come.
 
 use crate::wire::call::{Broker, Close, Peer, Reply};
-use crate::wire::limits;
 use crate::wire::principal::Principal;
 use crate::wire::scram::{Challenge, ClientFirst, Hash};
 use crate::wire::security::Mechanism;
@@ -61,8 +60,13 @@ impl Identity {
     /// One who is known by other means than SASL.
     pub(crate) fn known(principal: Principal, is_super: bool) -> Self {
         let identity = Self::default();
-        identity.sign(principal, None, is_super);
+        identity.know(principal, is_super);
         identity
+    }
+
+    /// It is known by other means than SASL who it is.
+    pub(crate) fn know(&self, principal: Principal, is_super: bool) {
+        self.sign(principal, None, is_super);
     }
 
     fn sign(&self, principal: Principal, mechanism: Option<Mechanism>, is_super: bool) {
@@ -121,14 +125,6 @@ impl Identity {
         match *self.session_end.lock() {
             Some(end) if end <= Instant::now() => Err(Close::SignIn("the session has ended")),
             _ => Ok(()),
-        }
-    }
-
-    /// Completes when a client has taken too long to sign in; never for one that is signed in.
-    pub(crate) async fn overdue(&self) {
-        sleep(limits::SIGN_IN).await;
-        if self.is_signed_in() {
-            std::future::pending::<()>().await;
         }
     }
 

@@ -36,5 +36,4 @@ pub use embedded::{Embedded, EmbeddedConfig, ProducerConfig};
 pub use wire::{
     Certificate, ClientAuthentication, ListenerConfig, Mechanism, Password, PrincipalRules, SecurityConfig,
     SecurityError, SecurityProtocol, TlsConfig, User, Wire, WireConfig, WireError,
-    is_user_name,
-};
+    is_user_name, QuotaEntity, QuotaRule, Quotas, WireLimits};

@@ -4,26 +4,42 @@
 //! frames and keeps answers in order, [`apis`] is the table of what is served in which versions, `api/*` holds the
 //! functions, one file per family, and each of them works on the coordinators.
 
+mod accept;
 mod access;
 mod acl;
 mod api;
 mod apis;
 mod authorize;
 mod broker_config;
+mod budget;
 mod call;
 mod connection;
 mod fetch_session;
+mod header;
+mod inbox;
 mod limits;
 mod listener;
+mod metrics;
+mod outbox;
+mod own_certificate;
 mod place;
 mod principal;
+mod quota;
 mod refusal;
+mod request;
 mod sasl;
 mod scram;
 mod security;
+mod shape;
+mod throttle;
+mod tls;
 mod users;
+mod x509;
+mod wire_limits;
 
 pub use listener::{ListenerConfig, Wire, WireConfig, WireError};
+pub use quota::{QuotaEntity, QuotaRule, Quotas};
+pub use wire_limits::WireLimits;
 pub use principal::{PrincipalRules, is_user_name};
 pub use security::{
     Certificate, ClientAuthentication, Mechanism, Password, SecurityConfig, SecurityError, SecurityProtocol,

@@ -2,6 +2,7 @@
 
 use crate::wire::api;
 use crate::wire::call::{Call, Close, Reply};
+use crate::wire::throttle::Throttle;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use kafka_protocol::messages::{ApiKey, ResponseHeader};
@@ -28,14 +29,14 @@ macro_rules! apis {
         }
     };
     (@call $call:ident, $decoded:ident, $request:ty, $function:path) => {{
-        let response = $function(&$call, $decoded).await;
-        encode::<$request>(&$call, &response).map(Reply::Now)
+        let mut response = $function(&$call, $decoded).await;
+        encode::<$request>(&$call, &mut response).map(Reply::Now)
     }};
     (@call later $call:ident, $decoded:ident, $request:ty, $function:path) => {{
         let response = $function(&$call, $decoded).await;
         Ok(Reply::Later(Box::pin(async move {
             match response.await {
-                Some(response) => encode::<$request>(&$call, &response),
+                Some(mut response) => encode::<$request>(&$call, &mut response),
                 None => Ok(Bytes::new()),
             }
         })))
@@ -99,7 +100,15 @@ fn decode<R: Request>(call: &Call, mut body: Bytes) -> Result<R, Close> {
 }
 
 /// A response as a whole frame.
-pub(crate) fn encode<R: Request>(call: &Call, response: &R::Response) -> Result<Bytes, Close> {
+pub(crate) fn encode<R: Request>(call: &Call, response: &mut R::Response) -> Result<Bytes, Close>
+where
+    R::Response: Throttle,
+{
+    if !call.broker.quotas.is_idle() {
+        let answer_bytes = response.compute_size(call.version).unwrap_or(0);
+        let throttle_ms = call.charge(answer_bytes).as_millis();
+        response.set_throttle_ms(i32::try_from(throttle_ms).unwrap_or(i32::MAX));
+    }
     encode_as::<R>(call, response, call.version)
 }
 

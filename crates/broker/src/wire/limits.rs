@@ -12,8 +12,6 @@ pub(crate) const AUTO_CREATED_TOPICS: usize = 1_000;
 pub(crate) const DESCRIBED_PARTITIONS: i32 = 2_000;
 /// How long a TLS handshake may take.
 pub(crate) const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a client may take to sign in.
-pub(crate) const SIGN_IN: Duration = Duration::from_secs(30);
 /// How often files of certificates are looked at for newer ones.
 pub(crate) const CERTIFICATE_CHECK: Duration = Duration::from_secs(10);
 /// ACLs in all.
@@ -50,3 +48,15 @@ pub(crate) const FETCH_BYTES: usize = 16 << 20;
 pub(crate) const FETCH_SESSIONS: usize = 1_000;
 /// Partitions of all fetch sessions together.
 pub(crate) const FETCH_SESSION_PARTITIONS: usize = 100_000;
+/// What a quota lets through at once, as time of its rate.
+pub(crate) const QUOTA_BURST: Duration = Duration::from_secs(1);
+/// The longest that a client waits for its quota.
+pub(crate) const THROTTLE_DEBT: Duration = Duration::from_mins(2);
+/// Clients whose use is counted at a time, per kind of quota and rule.
+pub(crate) const QUOTA_BUCKETS: usize = 8_192;
+/// How long a request goes on whose client has gone.
+pub(crate) const LEFT_BEHIND: Duration = Duration::from_secs(5);
+/// How long requests at work may take when the broker closes.
+pub(crate) const CLOSING: Duration = Duration::from_secs(5);
+/// The first and the longest pause after a connection could not be accepted.
+pub(crate) const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));

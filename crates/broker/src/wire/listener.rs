@@ -18,22 +18,29 @@
 //! | `insecure = true` | `SecurityConfig::insecure` |
 
 use crate::Embedded;
-use crate::wire::call::{Broker, Peer};
+use crate::error::unavailable;
+use crate::wire::accept::{Connections, accept};
 use crate::wire::access::Security;
-use crate::wire::connection;
+use crate::wire::budget::Budget;
+use crate::wire::call::Broker;
 use crate::wire::fetch_session::FetchSessions;
-use crate::wire::principal::Principal;
-use crate::wire::sasl::Identity;
+use crate::wire::limits;
+use crate::wire::metrics::WireMetrics;
+use crate::wire::quota::{Meter, Quotas};
 use crate::wire::security::{self, SecurityConfig, SecurityError, SecurityProtocol, TlsConfig};
+use crate::wire::tls::Tls;
+use crate::wire::wire_limits::WireLimits;
 use millstream_bus::BusError;
+use millstream_model::metric::{Collect, Page};
 use parking_lot::Mutex;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, OnceLock};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 /// Settings of the Kafka protocol, under Kafka's names.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +53,10 @@ pub struct WireConfig {
     pub auto_create_topics: bool,
     /// Partitions of a topic that is made so (`num.partitions`).
     pub partitions: i32,
+    /// How much clients may take of this host.
+    pub limits: WireLimits,
+    /// How much they may send, fetch and ask per second.
+    pub quotas: Quotas,
 }
 
 impl Default for WireConfig {
@@ -55,6 +66,8 @@ impl Default for WireConfig {
             listeners: vec![ListenerConfig::default()],
             auto_create_topics: true,
             partitions: 1,
+            limits: WireLimits::default(),
+            quotas: Quotas::default(),
             security: SecurityConfig::default(),
         }
     }
@@ -108,7 +121,8 @@ pub enum WireError {
 #[derive(Debug)]
 pub struct Wire {
     addresses: Vec<SocketAddr>,
-    tasks: Vec<JoinHandle<()>>,
+    broker: Arc<Broker>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Wire {
@@ -118,32 +132,51 @@ impl Wire {
             tracing::warn!("{warning}");
         }
         let listeners = config.listeners.clone();
+        let limits = config.limits.clone();
         let inner = Arc::clone(&embedded.inner);
         let security = Security::open(&inner.cluster, &config.security).await?;
         let broker = Arc::new(Broker {
             fetch_sessions: Mutex::new(FetchSessions::new(embedded.inner.clock.now().as_millis())),
             inner,
-            config,
             security,
+            budget: Arc::new(Budget::new(limits.request_memory_bytes, limits.answer_memory_bytes)),
+            quotas: Meter::new(&config.quotas),
+            metrics: WireMetrics::default(),
+            closing: watch::Sender::new(false),
+            config,
         });
-        let mut wire = Self { addresses: Vec::new(), tasks: Vec::new() };
+        let counts = Arc::new(Connections::new(&broker));
+        let (mut addresses, mut sockets, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
         for listener in listeners {
             let address = listener.listen;
             let failed = |source| WireError::Listen { address, source };
             let socket = TcpListener::bind(address).await.map_err(failed)?;
-            wire.addresses.push(socket.local_addr().map_err(failed)?);
-            wire.tasks.push(tokio::spawn(accept(Arc::clone(&broker), Arc::new(listener), socket)));
+            addresses.push(socket.local_addr().map_err(failed)?);
+            let tls = tls(&broker, &listener).await?;
+            sockets.push((Arc::new(listener), tls, socket));
         }
-        Ok(wire)
+        // Only when all of them can be listened on.
+        for (listener, tls, socket) in sockets {
+            if let Some(tls) = &tls {
+                tasks.push(tokio::spawn(Arc::clone(tls).watch(broker.closing.subscribe())));
+            }
+            tasks.push(tokio::spawn(accept(Arc::clone(&broker), Arc::clone(&counts), listener, tls, socket)));
+        }
+        Ok(Self { addresses, broker, tasks: Mutex::new(tasks) })
     }
 
-    /// Ends every connection.
+    /// Takes no more connections and requests, lets those at work end, for a few seconds at most, and ends every connection. A
+    /// consumer that waits for records is not waited for.
     pub async fn close(&self) {
-        for task in &self.tasks {
-            task.abort();
-        }
-        while !self.tasks.iter().all(JoinHandle::is_finished) {
-            tokio::task::yield_now().await;
+        self.broker.closing.send_replace(true);
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        let deadline = Instant::now() + limits::CLOSING;
+        for mut task in tasks {
+            if timeout_at(deadline, &mut task).await.is_err() {
+                task.abort();
+                // It was aborted; how it ended tells nothing.
+                let _ = task.await;
+            }
         }
     }
 
@@ -153,44 +186,24 @@ impl Wire {
     }
 }
 
+/// TLS of a listener, where it speaks that.
+async fn tls(broker: &Broker, listener: &ListenerConfig) -> Result<Option<Arc<Tls>>, WireError> {
+    let Some(config) = listener.tls.clone().filter(|_| listener.protocol.is_tls()) else {
+        return Ok(None);
+    };
+    let clock = Arc::clone(&broker.inner.clock);
+    let opened = tokio::task::spawn_blocking(move || Tls::open(&config, clock)).await;
+    Ok(Some(Arc::new(opened.map_err(|_| unavailable("given up at shutdown"))??)))
+}
+
+impl Collect for Wire {
+    fn collect(&self, page: &mut Page) {
+        self.broker.metrics.collect(page);
+    }
+}
+
 impl Drop for Wire {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
-    }
-}
-
-static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
-
-async fn accept(broker: Arc<Broker>, listener: Arc<ListenerConfig>, socket: TcpListener) {
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = socket.accept() => match accepted {
-                Ok((stream, address)) => {
-                    let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-                    let Ok(local) = stream.local_addr() else { continue };
-                    let software = OnceLock::new();
-                    let listener = Arc::clone(&listener);
-                    let identity = if listener.protocol.is_sasl() {
-                        Identity::default()
-                    } else {
-                        Identity::known(Principal::anonymous(), false)
-                    };
-                    let host = address.ip().to_canonical().to_string();
-                    let peer = Peer { connection, address, host, identity, local, software, listener };
-                    connections.spawn(run(Arc::clone(&broker), Arc::new(peer), stream));
-                }
-                Err(error) => tracing::warn!(%error, "a connection could not be accepted"),
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn run(broker: Arc<Broker>, peer: Arc<Peer>, stream: TcpStream) {
-    let _ = stream.set_nodelay(true);
-    let address = peer.address;
-    if let Err(close) = connection::serve(broker, peer, stream).await {
-        tracing::debug!(client = %address, reason = %close, "a Kafka connection was closed");
+        self.tasks.lock().iter().for_each(JoinHandle::abort);
     }
 }

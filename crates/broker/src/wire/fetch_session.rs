@@ -212,8 +212,7 @@ impl FetchSessions {
         if now.saturating_duration_since(session.used_at) > EVICTION_AGE {
             return Some(*oldest);
         }
-        let is_old =
-            |session: &Session| now.saturating_duration_since(session.created_at) > EVICTION_AGE;
+        let is_old = |session: &Session| now.saturating_duration_since(session.created_at) > EVICTION_AGE;
         let smaller = self.by_id.iter().filter(|(_, session)| is_old(session) && session.turns.len() < size);
         smaller.min_by_key(|(_, session)| session.turns.len()).map(|(id, _)| *id)
     }
@@ -267,4 +266,3 @@ impl Session {
         is_news
     }
 }
-

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod client;
+pub(crate) mod data;
 
 use bytes::Bytes;
 use millstream_broker::{Embedded, EmbeddedConfig};

@@ -8,12 +8,12 @@
 mod read;
 mod wait;
 
+#[cfg(doc)]
+use crate::replica::Replica;
 use crate::wire::api::fetch::read::{Budget, Part, read_all};
 use crate::wire::call::Call;
 use crate::wire::fetch_session::{FINAL_EPOCH, Fetching, NO_SESSION, Wanted};
 use crate::wire::limits;
-#[cfg(doc)]
-use crate::replica::Replica;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use kafka_protocol::ResponseError;
@@ -32,7 +32,10 @@ const BY_ID: i16 = 13;
 /// The isolation level of those who read committed records only.
 const READ_COMMITTED: i8 = 1;
 
-pub(crate) async fn fetch(call: &Arc<Call>, mut request: FetchRequest) -> BoxFuture<'static, Option<FetchResponse>> {
+pub(crate) async fn fetch(
+    call: &Arc<Call>,
+    mut request: FetchRequest,
+) -> BoxFuture<'static, Option<FetchResponse>> {
     let now = Instant::now();
     let by_id = call.version >= BY_ID;
     let has_replica = request.replica_id.0 >= 0 || request.replica_state.replica_id.0 >= 0;

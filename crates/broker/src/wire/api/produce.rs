@@ -232,8 +232,7 @@ impl Answer {
         let implicit = call.version >= JOINS_TRANSACTION;
         for (key, partitions) in partitions {
             let claim = Claim { id: transactional_id, key, connection: call.peer.connection };
-            let verified =
-                call.broker.inner.transactions.verify_produce(claim, &partitions, implicit).await;
+            let verified = call.broker.inner.transactions.verify_produce(claim, &partitions, implicit).await;
             let Err(error) = verified else { continue };
             let (code, message) = (error.produce_code(call.version), error.to_string());
             let is_refused = |batch: &mut Batch| batch.ready.header.is_transactional() && batch.key() == key;

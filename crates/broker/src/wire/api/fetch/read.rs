@@ -109,12 +109,7 @@ impl Part {
 }
 
 impl Source {
-    fn find(
-        call: &Call,
-        wanted: &Wanted,
-        by_id: bool,
-        isolation: Isolation,
-    ) -> Result<Self, ResponseError> {
+    fn find(call: &Call, wanted: &Wanted, by_id: bool, isolation: Isolation) -> Result<Self, ResponseError> {
         let at = &wanted.at;
         let name = place::topic_name(call, &at.name, at.id, by_id)?;
         if !call.may(Operation::Read, Resource::Topic(&name)) {

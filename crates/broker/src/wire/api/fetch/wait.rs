@@ -7,12 +7,7 @@ use millstream_bus::Isolation;
 use tokio::time::{Instant, timeout_at};
 
 /// Resolves when so much has been appended that another read is likely to be enough: true; or when the time is up: false.
-pub(super) async fn until_more(
-    parts: &mut [Part],
-    found: &Found,
-    budget: Budget,
-    deadline: Instant,
-) -> bool {
+pub(super) async fn until_more(parts: &mut [Part], found: &Found, budget: Budget, deadline: Instant) -> bool {
     let waiting = async {
         loop {
             any_changed(parts).await;

@@ -39,7 +39,7 @@ pub use error::LogError;
 pub use intake::{Ready, Reason, Refused};
 pub use log::{Log, RecoveryReport};
 pub use os_disk::OsDisk;
-pub use partition::{Appended, FoundByTime, Partition, Range};
+pub use partition::{Appended, FoundByTime, Partition, Range, Scanned};
 pub use random::Random;
 pub use sim_disk::{Operation, SimDisk};
 pub use topic::Topic;

@@ -8,8 +8,11 @@ mod compact;
 mod read;
 pub(crate) mod recover;
 mod retain;
+mod sidecar;
 mod sync;
 mod time;
+
+pub use sidecar::Scanned;
 
 use crate::LogError;
 use crate::config::TopicConfig;

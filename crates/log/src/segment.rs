@@ -261,6 +261,20 @@ impl Walk {
         self.next()
     }
 
+    /// The header of the next batch, whose records and checksum are not looked at; `None` where [`Walk::next`] has to: at a
+    /// control batch, at damage, and at the end.
+    pub(crate) fn next_header(&mut self) -> io::Result<Option<BatchHeader>> {
+        if self.at < self.reader.end()
+            && let Ok(header) = self.reader.header(self.at)?
+            && self.extent.fits(self.expected, &header)
+            && !header.is_control()
+        {
+            (self.at, self.expected) = (after(self.at, &header), header.next_offset());
+            return Ok(Some(header));
+        }
+        Ok(None)
+    }
+
     /// Goes up to the batch that holds `offset`, by the headers alone. Where they do not lead there, nothing is skipped.
     pub(crate) fn skip_before(&mut self, offset: i64) -> io::Result<()> {
         let (mut at, mut expected) = (self.at, self.expected);

@@ -11,9 +11,18 @@ impl Partition {
     /// Appends one or more whole batches (v2) in order: checks sizes and CRCs, writes offsets into their headers in place,
     /// and hands them to the page cache. All or none of them are in the log afterwards.
     pub fn append(&self, batches: &mut [u8]) -> Result<Appended, LogError> {
+        self.append_at(None, batches)
+    }
+
+    /// Like [`Partition::append`], where the next offset is still `expected`: [`LogError::Fenced`] where it is not, because the disk
+    /// failed since it was, and what was not durable is lost.
+    pub fn append_at(&self, expected: Option<i64>, batches: &mut [u8]) -> Result<Appended, LogError> {
         let mut headers = self.check(batches)?;
         let mut state = self.state.lock();
         self.check_writable(&state)?;
+        if expected.is_some_and(|expected| expected != state.active.next_offset) {
+            return Err(self.fenced("it works again, and what was lost is being looked at".to_owned()));
+        }
         let config = self.config();
         let size_bytes = batches.len() as u64;
         if state.active.size_bytes > 0 && state.active.size_bytes + size_bytes > config.segment_bytes {

@@ -80,14 +80,7 @@ impl Partition {
         end: i64,
         bytes_max: usize,
     ) -> Result<Option<Bytes>, LogError> {
-        let begin = match place.index {
-            Some(begin) => begin,
-            None => self.closed_index(place)?.position_of(from),
-        };
-        let chunk = bytes_max.saturating_add(limits::INDEX_INTERVAL_BYTES);
-        let mut walk = self.walk(place.name, place.extent, begin, chunk)?;
-        walk.skip_before(from)
-            .map_err(|error| LogError::io("read", &place.name.log_path(&self.dir), error))?;
+        let mut walk = self.walk_at(place, from, bytes_max.saturating_add(limits::INDEX_INTERVAL_BYTES))?;
         loop {
             match self.step(&mut walk, place.name)? {
                 Step::Batch(_, batch) if batch.header.base_offset >= end => return Ok(Some(Bytes::new())),
@@ -101,6 +94,18 @@ impl Partition {
                 Step::Batch(..) | Step::Damaged { .. } => {}
             }
         }
+    }
+
+    /// Where the batch is, or the next one, that holds `from`.
+    pub(super) fn walk_at(&self, place: &Place, from: i64, chunk_bytes: usize) -> Result<Walk, LogError> {
+        let begin = match place.index {
+            Some(begin) => begin,
+            None => self.closed_index(place)?.position_of(from),
+        };
+        let mut walk = self.walk(place.name, place.extent, begin, chunk_bytes)?;
+        let io = |error| LogError::io("read", &place.name.log_path(&self.dir), error);
+        walk.skip_before(from).map_err(io)?;
+        Ok(walk)
     }
 
     /// The index of a closed segment: from memory, from its file, or made anew.

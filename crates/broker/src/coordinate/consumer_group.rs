@@ -233,3 +233,6 @@ impl ConsumerGroup {
         changes
     }
 }
+
+#[cfg(test)]
+mod tests;

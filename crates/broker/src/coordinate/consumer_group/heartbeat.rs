@@ -128,14 +128,15 @@ impl ConsumerGroup {
         let Some((id, member)) = holder else {
             return if beat.epoch == JOIN { Ok(known.cloned().unwrap_or_default()) } else { Err(MemberError::Unknown) };
         };
-        if beat.epoch != JOIN {
-            let is_it = *id == beat.member_id;
-            return if is_it { check_epoch(member, beat).map(|()| Arc::clone(member)) } else { Err(MemberError::FencedInstance) };
+        match (*id == beat.member_id, beat.epoch == JOIN) {
+            _ if beat.epoch == JOIN && member.current.epoch == LEAVE_STATIC => {
+                Ok(self.replace(id, member, &beat.member_id, draft))
+            }
+            // Also where it joins again because the answer was lost, which Kafka makes it wait for its own session for.
+            (true, _) => check_epoch(member, beat).map(|()| Arc::clone(member)),
+            (false, true) => Err(MemberError::UnreleasedInstance),
+            (false, false) => Err(MemberError::FencedInstance),
         }
-        if member.current.epoch != LEAVE_STATIC {
-            return Err(MemberError::UnreleasedInstance);
-        }
-        Ok(self.replace(id, member, &beat.member_id, draft))
     }
 
     /// A static member is back under another id, and takes over what it had.
@@ -179,7 +180,7 @@ impl ConsumerGroup {
     }
 
     /// The topics of a subscription: by name, and what its regular expression matches.
-    fn topics_of<'a>(&'a self, said: &'a Subscription) -> impl Iterator<Item = &'a Arc<str>> {
+    pub(super) fn topics_of<'a>(&'a self, said: &'a Subscription) -> impl Iterator<Item = &'a Arc<str>> {
         let matched = self.resolved.get(&said.regex).map(|resolved| resolved.topics.iter());
         said.topics.iter().chain(matched.into_iter().flatten())
     }

@@ -68,7 +68,7 @@ impl Step<'_> {
         }
         let mut revoking = current.revoking.clone();
         revoking.extend(given_up);
-        let mut next = Current { assigned, previous_epoch: current.epoch, ..current.clone() };
+        let mut next = Current { assigned, ..current.clone() };
         if self.still_owns(&revoking) {
             next.state = MemberState::UnrevokedPartitions;
             next.revoking = revoking;
@@ -82,14 +82,14 @@ impl Step<'_> {
             current.assigned.iter().map(|(at, epoch)| (*at, *epoch)).partition(|(at, _)| goal(at));
         if !revoking.is_empty() && self.still_owns(&revoking) {
             let state = MemberState::UnrevokedPartitions;
-            return Current { epoch: current.epoch, previous_epoch: current.epoch, state, assigned, revoking };
+            return Current { state, assigned, revoking, ..*current };
         }
         let missing = self.goal.partitions.iter().filter(|at| goal(at) && !current.assigned.contains_key(*at));
         let (free, unreleased): (Vec<&Partition>, Vec<&Partition>) = missing.partition(|at| (self.is_free)(at));
         assigned.extend(free.into_iter().map(|at| (*at, self.goal.epoch)));
         Current {
             epoch: self.goal.epoch,
-            previous_epoch: current.epoch,
+            previous_epoch: if current.epoch == self.goal.epoch { current.previous_epoch } else { current.epoch },
             state: if unreleased.is_empty() { MemberState::Stable } else { MemberState::UnreleasedPartitions },
             assigned,
             revoking: Held::new(),

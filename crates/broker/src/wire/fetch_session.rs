@@ -266,3 +266,6 @@ impl Session {
         is_news
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,8 +79,8 @@ apis! {
     DescribeGroupsRequest, 0..=6 => (api::group_admin::describe_groups);
     ListGroupsRequest, 0..=5 => (api::group_admin::list_groups);
     DeleteGroupsRequest, 0..=2 => (api::group_admin::delete_groups);
-    OffsetCommitRequest, 2..=10 => later (api::offset::offset_commit);
-    OffsetFetchRequest, 1..=10 => (api::offset_fetch::offset_fetch);
+    OffsetCommitRequest, 2..=9 => later (api::offset::offset_commit);
+    OffsetFetchRequest, 1..=9 => (api::offset_fetch::offset_fetch);
     OffsetDeleteRequest, 0..=0 => (api::offset::offset_delete);
     MetadataRequest, 0..=13 => (api::metadata::metadata);
     FindCoordinatorRequest, 0..=6 => (api::cluster::find_coordinator);

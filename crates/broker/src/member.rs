@@ -31,6 +31,14 @@ enum Phase {
     In,
 }
 
+/// What a leader assigned by.
+#[derive(Debug)]
+struct Led {
+    /// The log's count of changes to topics, and how many partitions each topic of the group had.
+    changes: u64,
+    partitions: BTreeMap<String, i32>,
+}
+
 /// A member of a group.
 #[derive(Debug)]
 pub(crate) struct EmbeddedMember {
@@ -44,6 +52,8 @@ pub(crate) struct EmbeddedMember {
     generation: i32,
     phase: Phase,
     changes: watch::Receiver<u64>,
+    /// While it leads the group.
+    led: Option<Led>,
     places: Places,
 }
 
@@ -69,6 +79,7 @@ impl EmbeddedMember {
             generation: 0,
             phase: Phase::Out,
             changes: inner.groups.changes(group),
+            led: None,
             places: Places::new(isolation),
         })
     }
@@ -84,6 +95,7 @@ impl EmbeddedMember {
             self.is_known = false;
         }
         self.places.clear();
+        self.led = None;
         self.phase = Phase::Out;
     }
 
@@ -147,17 +159,30 @@ impl EmbeddedMember {
     }
 
     /// As the leader: who reads what.
-    fn assign(&self, joined: &Joined) -> Vec<(MemberId, Bytes)> {
+    fn assign(&mut self, joined: &Joined) -> Vec<(MemberId, Bytes)> {
+        // Counted before the partitions, so that no change in between is missed.
+        let changes = self.inner.topics.log().changes();
         let members: BTreeMap<MemberId, Vec<String>> = joined
             .members
             .iter()
-            .map(|one| {
-                (one.member.clone(), decode_subscription(one.metadata.clone()).unwrap_or_default())
-            })
+            .map(|one| (one.member.clone(), decode_subscription(one.metadata.clone()).unwrap_or_default()))
             .collect();
-        let partitions = |topic: &str| self.inner.topics.partitions(topic).unwrap_or(0);
-        let assigned = range_assignment(&members, partitions).into_iter();
-        assigned.map(|(id, partitions)| (id, encode_assignment(&partitions))).collect()
+        let count = |topic: &String| (topic.clone(), self.inner.topics.partitions(topic).unwrap_or(0));
+        let partitions: BTreeMap<String, i32> = members.values().flatten().map(count).collect();
+        let assigned = range_assignment(&members, |topic| partitions.get(topic).copied().unwrap_or(0));
+        self.led = Some(Led { changes, partitions });
+        assigned.into_iter().map(|(id, partitions)| (id, encode_assignment(&partitions))).collect()
+    }
+
+    /// Whether it leads the group, and a topic has other partitions than when it assigned them.
+    fn must_assign_again(&mut self) -> bool {
+        let Some(led) = &mut self.led else { return false };
+        let topics = &self.inner.topics;
+        let changes = topics.log().changes();
+        if std::mem::replace(&mut led.changes, changes) == changes {
+            return false;
+        }
+        led.partitions.iter().any(|(topic, count)| topics.partitions(topic).unwrap_or(0) != *count)
     }
 
     fn synced(&mut self, answer: Result<Due<Synced>, RecvError>) {
@@ -208,6 +233,9 @@ impl Reader for EmbeddedMember {
                 Phase::In => {
                     self.changes.mark_unchanged();
                     self.heartbeat();
+                    if matches!(self.phase, Phase::In) && self.must_assign_again() {
+                        self.step_out(GroupError::RebalanceInProgress);
+                    }
                     if !matches!(self.phase, Phase::In) {
                         continue;
                     }

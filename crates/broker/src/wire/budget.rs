@@ -38,12 +38,11 @@ pub(crate) struct Share(Option<OwnedSemaphorePermit>);
 pub(crate) type Waiting = BoxFuture<'static, Share>;
 
 impl Share {
-    /// Adds another part of the same budget.
-    pub(crate) fn add(&mut self, other: Self) {
-        match (&mut self.0, other.0) {
-            (Some(permit), Some(other)) => permit.merge(other),
-            (None, other) => self.0 = other,
-            (Some(_), None) => {}
+    /// Gives back all but so many bytes.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        let units = bytes.div_ceil(UNIT);
+        if let Some(permit) = &mut self.0 {
+            drop(permit.split(permit.num_permits().saturating_sub(units)));
         }
     }
 
@@ -137,17 +136,20 @@ mod tests {
         assert_eq!(held[0].1, 8 << 20, "the first gets an eighth");
         assert_eq!(held[199].1, limits::SMALL_BYTES, "the last gets a little");
         drop(held);
-        assert_eq!(budget.answer(1 << 20).1, 1 << 20);
+        let (mut share, granted) = budget.answer(1 << 20);
+        assert_eq!(granted, 1 << 20);
+        share.shrink(5 << 10);
+        assert_eq!(budget.answers.units.available_permits(), (64 << 10) - 5);
     }
 
     #[tokio::test]
     async fn a_request_that_is_larger_than_the_budget_is_alone_in_it() {
         let budget = Arc::new(Budget::new(8 << 20, 1 << 20));
-        let all = budget.request(100 << 20).expect("nothing else is there");
-        let waiting = budget.request(2 << 20).expect_err("all of it is taken");
-        let small = budget.request(limits::GIANT_BYTES).expect("small ones have a lane of their own");
+        let Ok(all) = budget.request(100 << 20) else { panic!("nothing else is there") };
+        let Err(waiting) = budget.request(2 << 20) else { panic!("all of it is taken") };
+        let small = budget.request(limits::GIANT_BYTES);
         drop(all);
         waiting.await;
-        drop(small);
+        assert!(small.is_ok(), "smaller ones have a lane of their own");
     }
 }

@@ -104,10 +104,15 @@ impl Call {
 
     /// Takes memory for the records of the answer, as much of `wanted` bytes as there is: an eighth of what is left, so that clients
     /// that do not read what they asked for never take it all, and 64 KiB always. It is given back when the answer is written.
-    pub(crate) fn room(&self, wanted: usize) -> usize {
+    pub(crate) fn take_room(&self, wanted: usize) -> usize {
         let (share, granted) = self.broker.budget.answer(wanted);
-        self.room.lock().add(share);
+        *self.room.lock() = share;
         granted
+    }
+
+    /// Gives back what is not needed of it.
+    pub(crate) fn keep_room(&self, bytes: usize) {
+        self.room.lock().shrink(bytes);
     }
 
     /// Counts the request against the client's quotas, with an answer of this size; gives how long the client has to wait.

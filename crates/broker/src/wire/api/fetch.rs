@@ -72,18 +72,27 @@ pub(crate) async fn fetch(
         .collect();
     let call = Arc::clone(call);
     async move {
-        let answers = answer(parts, budget, deadline).await;
+        let answers = answer(&call, parts, budget, deadline).await;
         Some(respond(&call, fetching, answers))
     }
     .boxed()
 }
 
-/// Reads now, and again when there is more, until there is enough or the time is up.
-async fn answer(mut parts: Vec<Part>, budget: Budget, deadline: Instant) -> Vec<(Wanted, PartitionData)> {
+/// Reads now, and again when there is more, until there is enough or the time is up. Memory for answers is held from reading on
+/// until the answer is written, and not while it waits for records.
+async fn answer(
+    call: &Call,
+    mut parts: Vec<Part>,
+    budget: Budget,
+    deadline: Instant,
+) -> Vec<(Wanted, PartitionData)> {
     loop {
+        let max_bytes = call.take_room(budget.max_bytes);
         let found;
-        (parts, found) = read_all(parts, budget).await;
-        let is_enough = found.bytes >= budget.min_bytes || found.has_failed || parts.is_empty();
+        (parts, found) = read_all(parts, Budget { max_bytes, ..budget }).await;
+        let min_bytes = budget.min_bytes.min(max_bytes);
+        let is_enough = found.bytes >= min_bytes || found.has_failed || parts.is_empty();
+        call.keep_room(if is_enough { found.bytes } else { 0 });
         if is_enough || !wait::until_more(&mut parts, &found, budget, deadline).await {
             return parts.into_iter().map(|part| part.wanted).zip(found.data).collect();
         }

@@ -73,7 +73,7 @@ impl Bus for Embedded {
         if before <= earliest {
             return Ok(());
         }
-        blocking(move || replica.log().delete_before(before).map_err(bus_error)).await
+        blocking(move || replica.delete_before(before).map_err(bus_error)).await
     }
 
     async fn reader(&self, from: Vec<Position>, isolation: Isolation) -> Result<Box<dyn Reader>, BusError> {

@@ -10,11 +10,11 @@ use crate::coordinate::transactions::Transactions;
 use crate::error::{bus_error, unavailable};
 use crate::limits;
 use crate::topics::Topics;
-use millstream_bus::{BusError, TopicPartition};
 use millstream_bus::meter::TopicMeters;
+use millstream_bus::{BusError, TopicPartition};
 use millstream_log::{Log, Space};
-use millstream_model::{Clock, Timestamp};
 use millstream_model::metric::{Collect, Page};
+use millstream_model::{Clock, Timestamp};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -88,6 +88,20 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// Notes what partitions know of their producers where it is due, or wherever it has changed; forgets producers that were silent for
+    /// long. Blocks on the disk.
+    fn note_producers(&self, always: bool) {
+        let keep_ms = i64::try_from(self.config.producers.producer_id_expiration.as_millis());
+        let (now_ms, keep_ms) = (self.now().as_millis(), keep_ms.unwrap_or(i64::MAX));
+        for replica in self.topics.replicas() {
+            replica.pass_time(now_ms, keep_ms);
+            if let Err(error) = replica.note_producers(always) {
+                // The next start has more to read.
+                tracing::warn!(partition = %replica.at, %error, "what is known of producers is not noted yet");
+            }
+        }
+    }
+
     /// The time of day.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
@@ -155,8 +169,7 @@ impl Embedded {
                 recorded.read(record);
             })?;
             let offsets = Arc::new(offsets);
-            let transactions =
-                Transactions::open(&topics, &offsets, Arc::clone(&clock), config.clone())?;
+            let transactions = Transactions::open(&topics, &offsets, Arc::clone(&clock), config.clone())?;
             let replica = topics.replica(&TopicPartition::new(offsets::TOPIC, 0))?;
             let group_config = config.consumer_groups.clone();
             let consumer_groups = ConsumerGroups::new(replica, Arc::clone(&clock), group_config, loading);
@@ -177,7 +190,7 @@ impl Embedded {
         .await?;
         inner.transactions.recover().await;
         let tasks = vec![
-            tokio::spawn(maintain(Arc::clone(inner.topics.log()))),
+            tokio::spawn(maintain(Arc::clone(&inner))),
             tokio::spawn(sweep(Arc::clone(&inner))),
             tokio::spawn(expire(Arc::clone(&inner))),
             tokio::spawn(forget(Arc::clone(&inner))),
@@ -206,8 +219,12 @@ impl Embedded {
             let _ = task.await;
         }
         let completed = self.inner.transactions.complete_all().await;
-        let log = Arc::clone(self.inner.topics.log());
-        let closed = blocking(move || log.close().map_err(bus_error)).await;
+        let inner = Arc::clone(&self.inner);
+        let closed = blocking(move || {
+            inner.note_producers(true);
+            inner.topics.log().close().map_err(bus_error)
+        });
+        let closed = closed.await;
         completed.and(closed)
     }
 }
@@ -232,13 +249,18 @@ impl Drop for Embedded {
 }
 
 /// Retention, compaction and recovery of partitions, for ever.
-async fn maintain(log: Arc<Log>) {
+async fn maintain(inner: Arc<Inner>) {
     let mut ticks = interval(millstream_log::limits::MAINTENANCE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let log = Arc::clone(&log);
-        if tokio::task::spawn_blocking(move || log.maintain()).await.is_err() {
+        let inner = Arc::clone(&inner);
+        let maintaining = tokio::task::spawn_blocking(move || {
+            // Before retention takes what they were read from.
+            inner.note_producers(false);
+            inner.topics.log().maintain();
+        });
+        if maintaining.await.is_err() {
             tracing::error!("maintenance of the log failed; it goes on with the next round");
         }
     }

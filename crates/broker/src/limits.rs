@@ -54,3 +54,8 @@ pub const OWNED_PARTITIONS: usize = 200_000;
 pub const TRANSACTION_PARTITIONS: usize = 16_384;
 /// Bytes of a record of `__transaction_state`: the partitions and pending offsets of one transaction.
 pub const TRANSACTION_RECORD_BYTES: usize = 16 << 20;
+/// Bytes behind the last snapshot of a partition's producers, after which another one is written: what a start looks through, by
+/// headers alone.
+pub const SNAPSHOT_BYTES: u64 = 64 << 20;
+/// How long a change of a partition's producers may be in the log alone.
+pub const SNAPSHOT_INTERVAL: Duration = Duration::from_mins(1);

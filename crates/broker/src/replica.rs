@@ -1,15 +1,18 @@
 //! One partition as the broker sees it: the log's bytes, and what transactions make of them.
 //!
 //! `producer_state` knows what each producer sent last, `transaction_index` which transactions are open and which were aborted,
-//! `produce` takes what clients of the protocol send. The log is right, and what is known here can be read from it.
+//! `produce` takes what clients of the protocol send, `load` brings it all back at a start.
 
+mod aborted;
 mod load;
 mod produce;
 mod producer_state;
+mod snapshot;
 mod transaction_index;
 
 use crate::error::{bus_error, unavailable};
 use crate::limits;
+use load::Noted;
 use millstream_bus::meter::TopicMeter;
 use millstream_bus::{BusError, OffsetRange, TopicPartition};
 use millstream_log::batch::{BatchBuilder, BatchHeader, ControlKind, ControlMarker, HEADER_BYTES};
@@ -34,6 +37,8 @@ pub(crate) struct Replica {
     pub(crate) topic_id: u64,
     log: Arc<Partition>,
     state: Mutex<State>,
+    /// Held while a snapshot is written.
+    noting: Mutex<()>,
     stable: watch::Sender<i64>,
     meter: Arc<TopicMeter>,
     deleted: AtomicBool,
@@ -41,8 +46,11 @@ pub(crate) struct Replica {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether the rest has been read from the log.
+    /// Whether the rest has been read from the disk.
     loaded: bool,
+    /// Everything before is counted in: the next offset.
+    end: i64,
+    noted: Noted,
     transactions: TransactionIndex,
     producers: ProducerStates,
     /// Transactions of the protocol that the coordinator knows to be open here.
@@ -52,12 +60,14 @@ struct State {
 impl State {
     /// Takes in a marker that is in the log.
     fn take_marker(&mut self, header: &BatchHeader, is_abort: bool) {
+        self.noted.has_changed = true;
         self.producers.take(header);
         self.transactions.end((header.producer_id, header.producer_epoch), is_abort, header.base_offset);
     }
 
     /// Takes in a batch of data that is in the log.
     fn take_batch(&mut self, header: &BatchHeader) {
+        self.noted.has_changed |= header.has_producer();
         self.producers.take(header);
         if header.is_transactional() && header.record_count > 0 {
             self.transactions.open((header.producer_id, header.producer_epoch), header.base_offset);
@@ -75,16 +85,20 @@ impl Replica {
         let next = log.range().next;
         let stable = watch::Sender::new(next);
         let deleted = AtomicBool::new(false);
-        Self { at, topic_id, log, state: Mutex::default(), stable, meter, deleted }
+        Self { at, topic_id, log, state: Mutex::default(), noting: Mutex::default(), stable, meter, deleted }
     }
 
     /// What is known of producers and transactions.
     fn state(&self) -> Result<MutexGuard<'_, State>, LogError> {
         let mut state = self.state.lock();
-        if !state.loaded {
-            let mut read = State::default();
-            self.scan(&mut read, 0)?;
-            *state = State { loaded: true, ..read };
+        let has_lost = || self.log.range().next != state.end && !self.log.is_fenced();
+        if !state.loaded || has_lost() {
+            let mut read = self.load(state.producers.now_ms)?;
+            read.admitted = std::mem::take(&mut state.admitted);
+            for key in state.transactions.written_off.keys() {
+                read.transactions.write_off(*key);
+            }
+            *state = read;
             self.publish(&state);
         }
         Ok(state)
@@ -106,11 +120,13 @@ impl Replica {
     /// Appends behind what `state` knows.
     fn append_next(
         &self,
-        _state: &mut State,
+        state: &mut State,
         batches: &mut [u8],
         records: usize,
     ) -> Result<Appended, LogError> {
-        let appended = self.log.append(batches)?;
+        let appended = self.log.append_at(Some(state.end), batches)?;
+        state.end = appended.next_offset;
+        state.noted.unnoted_bytes += batches.len() as u64;
         self.meter.appended(records, batches.len());
         Ok(appended)
     }
@@ -223,13 +239,6 @@ impl Replica {
     /// Where memory of aborted transactions begins.
     pub(crate) fn known_from(&self) -> i64 {
         self.state().map_or(i64::MAX, |state| state.transactions.known_from)
-    }
-
-    /// The aborted transactions that have a part in `from..to`: producer ids and first offsets, as a client that reads those offsets
-    /// has to know them.
-    pub(crate) fn aborted(&self, from: i64, to: i64) -> Result<Vec<(i64, i64)>, BusError> {
-        let state = self.state().map_err(bus_error)?;
-        Ok(state.transactions.aborted_within(from, to))
     }
 }
 

@@ -88,6 +88,11 @@ impl Topics {
         &self.log
     }
 
+    /// The partitions that were asked for so far.
+    pub(crate) fn replicas(&self) -> Vec<Arc<Replica>> {
+        self.replicas.read().values().cloned().collect()
+    }
+
     /// One partition; [`BusError::UnknownTopic`] where there is none.
     pub(crate) fn replica(&self, at: &TopicPartition) -> Result<Arc<Replica>, BusError> {
         if let Some(replica) = self.replicas.read().get(at) {

@@ -1,40 +1,110 @@
-//! Reading what is known of producers and transactions from the log.
+//! Where what is known of producers and transactions comes from at a start, and how it stays findable.
+//!
+//! It is read when the partition is first used: the snapshot beside the partition, and the headers of the batches behind it. A
+//! snapshot is written after everything that it counts in is on disk, so that it never claims more than the log holds; where the
+//! log holds less all the same, it is not used. The same is done after a disk that failed and took records with it.
 
+use super::snapshot::{self, Snapshot};
 use super::{Replica, State};
 use crate::fetch::marker;
 use crate::limits;
-use millstream_log::LogError;
-use millstream_log::batch::{ControlKind, batches};
+use millstream_log::batch::ControlKind;
+use millstream_log::{LogError, Scanned};
+use std::ops::ControlFlow;
+use tokio::time::Instant;
+
+/// The file's name.
+const FILE: &str = "producers";
 
 impl Replica {
-    /// Takes in every batch of the log from `from` on. Damaged ones are passed over. Blocks.
-    pub(super) fn scan(&self, state: &mut State, from: i64) -> Result<(), LogError> {
-        let mut next = from.max(self.log.range().earliest);
-        loop {
-            let bytes = match self.log.read(next, limits::READ_BYTES) {
-                Ok(bytes) if bytes.is_empty() => return Ok(()),
-                Ok(bytes) => bytes,
-                Err(LogError::Corrupt { last, .. }) => {
-                    next = last + 1;
-                    continue;
-                }
-                Err(LogError::OffsetOutOfRange { earliest, .. }) if next < earliest => {
-                    next = earliest;
-                    continue;
-                }
-                Err(error) => return Err(error),
+    /// What the disk has to say. Blocks for a moment, where the snapshot is fresh.
+    pub(super) fn load(&self, now_ms: i64) -> Result<State, LogError> {
+        let range = self.log.range();
+        let noted = self.log.read_sidecar(FILE)?.and_then(|lines| snapshot::decode(&lines));
+        let noted = noted.filter(|noted| noted.end <= range.next).unwrap_or_default();
+        let Snapshot { end, mut producers, mut transactions } = noted;
+        producers.now_ms = now_ms;
+        transactions.prune(range.earliest);
+        let mut state = State { loaded: true, producers, transactions, ..State::default() };
+        (state.noted.end, state.end) = (end, end.max(range.earliest));
+        self.log.scan(end, |scanned| {
+            let header = match &scanned {
+                Scanned::Header(header) => header,
+                Scanned::Control(batch) => &batch.header,
             };
-            let began_at = next;
-            for batch in batches(bytes) {
-                let Ok(batch) = batch else { break };
-                if let Some(kind) = marker(&batch) {
-                    state.take_marker(&batch.header, kind == ControlKind::Abort);
-                } else if !batch.header.is_control() {
-                    state.take_batch(&batch.header);
+            state.noted.unnoted_bytes += header.size_bytes as u64;
+            state.noted.has_changed |= header.has_producer();
+            match &scanned {
+                Scanned::Header(header) => state.take_batch(header),
+                Scanned::Control(batch) => {
+                    if let Some(kind) = marker(batch) {
+                        state.take_marker(&batch.header, kind == ControlKind::Abort);
+                    }
                 }
-                next = batch.header.next_offset();
             }
-            next = next.max(began_at + 1);
+            ControlFlow::Continue(())
+        })?;
+        state.end = range.next;
+        Ok(state)
+    }
+
+    /// Writes a snapshot where one is due: where a start would have much to read, or where retention could soon take what the last
+    /// one does not count in. `always` wants one wherever anything has changed. Blocks on the disk.
+    pub(crate) fn note_producers(&self, always: bool) -> Result<(), LogError> {
+        let _noting = self.noting.lock();
+        let (lines, end, before) = {
+            let mut state = self.state.lock();
+            if !state.loaded || self.log.is_fenced() || !state.noted.is_due(always, self.log.active_from()) {
+                return Ok(());
+            }
+            state.transactions.prune(self.log.range().earliest);
+            let lines = snapshot::encode(state.end, &state.producers, &state.transactions);
+            let noted = Noted { end: state.end, at: Some(Instant::now()), ..Noted::default() };
+            (lines, state.end, std::mem::replace(&mut state.noted, noted))
+        };
+        let written = self.log.write_sidecar(FILE, &lines, end);
+        if written.is_err() {
+            let noted = &mut self.state.lock().noted;
+            (noted.end, noted.at, noted.has_changed) = (before.end, before.at, true);
+            noted.unnoted_bytes += before.unnoted_bytes;
         }
+        written
+    }
+
+    /// Deletes every record before `offset`; what its producers sent stays known. Blocks on the disk.
+    pub(crate) fn delete_before(&self, offset: i64) -> Result<(), LogError> {
+        drop(self.state()?);
+        self.note_producers(true)?;
+        self.log.delete_before(offset)?;
+        self.publish(&*self.state()?);
+        Ok(())
+    }
+
+    /// Lets time pass for producers, which are forgotten after `keep_ms` without a sign of life.
+    pub(crate) fn pass_time(&self, now_ms: i64, keep_ms: i64) {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let transactions = &state.transactions;
+        state.producers.pass_time(now_ms, keep_ms, |id| transactions.is_open(id));
+    }
+}
+
+/// How much of what is known is in the snapshot.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    end: i64,
+    /// When it was written by this process.
+    at: Option<Instant>,
+    /// Bytes appended behind it.
+    pub(super) unnoted_bytes: u64,
+    /// Something that it would tell has changed.
+    pub(super) has_changed: bool,
+}
+
+impl Noted {
+    fn is_due(&self, always: bool, active_from: i64) -> bool {
+        let is_old = self.at.is_none_or(|at| at.elapsed() >= limits::SNAPSHOT_INTERVAL);
+        let is_much = self.unnoted_bytes >= limits::SNAPSHOT_BYTES;
+        is_much || self.has_changed && (always || is_old || self.end < active_from)
     }
 }

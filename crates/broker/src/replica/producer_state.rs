@@ -43,7 +43,7 @@ pub(crate) struct ProducerState {
     pub(crate) epoch: i16,
     /// The last ones of `epoch`, oldest first, [`limits::PRODUCER_BATCHES`] at most.
     pub(crate) batches: VecDeque<Sequenced>,
-    /// When it was last heard of, in ms, by the clock of [`ProducerStates::pass_time`].
+    /// When it was last heard of, in ms, by the clock of [`ProducerStates::pass_time`]; 0 where that was not read yet.
     pub(crate) heard_at_ms: i64,
     /// A transaction of it has ended here.
     pub(crate) has_ended: bool,
@@ -134,6 +134,9 @@ impl ProducerStates {
     /// `open`, whose transaction goes on.
     pub(crate) fn pass_time(&mut self, now_ms: i64, keep_ms: i64, open: impl Fn(i64) -> bool) {
         self.now_ms = now_ms;
+        for state in self.by_id.values_mut().filter(|state| state.heard_at_ms == 0) {
+            state.heard_at_ms = now_ms;
+        }
         let mut oldest = now_ms.saturating_sub(keep_ms);
         if self.by_id.len() > limits::PRODUCERS {
             let mut heard: Vec<i64> = self.by_id.values().map(|state| state.heard_at_ms).collect();

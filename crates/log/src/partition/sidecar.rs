@@ -7,6 +7,7 @@ use crate::batch::{Batch, BatchHeader};
 use crate::metafile;
 use crate::reserve::Need;
 use crate::segment::{SegmentName, Step, Walk};
+use std::ops::ControlFlow;
 
 const KIND: &str = "sidecar";
 const VERSION: u32 = 1;
@@ -59,11 +60,14 @@ impl Partition {
         self.state.lock().active.base_offset
     }
 
-    /// Shows `work` every batch from the one that holds `from` on, mostly without reading its records. Damaged ones are passed over.
-    pub fn scan(&self, from: i64, mut work: impl FnMut(Scanned)) -> Result<(), LogError> {
+    /// Shows `work` every batch from the one that holds `from` on, mostly without reading its records, until it breaks off.
+    /// Damaged ones are passed over.
+    pub fn scan(&self, from: i64, mut work: impl FnMut(Scanned) -> ControlFlow<()>) -> Result<(), LogError> {
         let mut wanted = from.max(self.range().earliest);
         let mut sound = true;
-        while let Some(place) = self.place_of(wanted, wanted)? {
+        while wanted < i64::MAX
+            && let Some(place) = self.place_of(wanted, wanted)?
+        {
             let begun = self.walk_at(&place, wanted, HEADER_CHUNK_BYTES);
             match begun.and_then(|mut walk| self.scan_segment(&mut walk, place.name, &mut wanted, &mut work))
             {
@@ -90,7 +94,7 @@ impl Partition {
         walk: &mut Walk,
         name: SegmentName,
         wanted: &mut i64,
-        work: &mut impl FnMut(Scanned),
+        work: &mut impl FnMut(Scanned) -> ControlFlow<()>,
     ) -> Result<bool, LogError> {
         let mut sound = true;
         loop {
@@ -113,7 +117,10 @@ impl Partition {
             };
             if header.last_offset() >= *wanted {
                 *wanted = header.next_offset();
-                work(found);
+                if work(found).is_break() {
+                    *wanted = i64::MAX;
+                    return Ok(sound);
+                }
             }
         }
     }

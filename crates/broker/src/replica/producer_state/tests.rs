@@ -74,7 +74,7 @@ fn an_unknown_producer_starts_anywhere_unless_its_epochs_are_its_transactions() 
 fn the_idle_and_the_surplus_are_forgotten_but_not_in_a_transaction() {
     let mut states = ProducerStates::default();
     for id in 0..i64::try_from(limits::PRODUCERS).unwrap() + 10 {
-        states.pass_time_only(id);
+        states.now_ms = id + 1;
         states.take(&batch(id, 0, 0, 1, 0));
     }
     let now = states.now_ms;
@@ -83,10 +83,4 @@ fn the_idle_and_the_surplus_are_forgotten_but_not_in_a_transaction() {
     assert!(states.by_id.contains_key(&0) && !states.by_id.contains_key(&1));
     states.pass_time(now + 10, 10, |_| false);
     assert_eq!(states.by_id.len(), 1);
-}
-
-impl ProducerStates {
-    fn pass_time_only(&mut self, now_ms: i64) {
-        self.now_ms = now_ms;
-    }
 }

@@ -48,8 +48,7 @@ async fn delete(call: &Call, topic: &str, partition: i32, offset: i64) -> Result
         return Err(ResponseError::OffsetOutOfRange);
     }
     let deleting = tokio::task::spawn_blocking(move || {
-        let log = replica.log();
-        log.delete_before(offset).map(|()| log.range().earliest)
+        replica.delete_before(offset).map(|()| replica.log().range().earliest)
     });
     let deleted = deleting.await.map_err(|_| ResponseError::KafkaStorageError)?;
     deleted.map_err(|error| place::log_code(&error))

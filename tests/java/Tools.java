@@ -29,9 +29,6 @@ public class Tools {
     /** The code that the tool ended with first: some catch what ends them and end again. */
     static Integer exitCode;
 
-    /** What the tool wants to do at its end. */
-    static List<Runnable> hooks = new ArrayList<>();
-
     static void exit(int code) {
         if (exitCode == null) exitCode = code;
         throw new Exited();
@@ -41,7 +38,6 @@ public class Tools {
         servers = arguments[0];
         Exit.setExitProcedure((code, message) -> exit(code));
         Exit.setHaltProcedure((code, message) -> exit(code));
-        Exit.setShutdownHookAdder((name, hook) -> hooks.add(hook));
         Map<String, Case> cases = new LinkedHashMap<>();
         cases.put("api_versions", Tools::apiVersions);
         cases.put("topics", Tools::topics);
@@ -91,8 +87,6 @@ public class Tools {
         } catch (java.lang.reflect.InvocationTargetException thrown) {
             if (!(thrown.getCause() instanceof Exited)) throw new AssertionError(name + ": " + printed, thrown.getCause());
         } finally {
-            hooks.forEach(Runnable::run);
-            hooks.clear();
             System.setOut(OUT);
             System.setErr(errors);
             System.setIn(stdin);
@@ -100,6 +94,16 @@ public class Tools {
         String text = printed.toString(StandardCharsets.UTF_8);
         int code = exitCode == null ? 0 : exitCode;
         if (code != wanted) throw new AssertionError(name + " " + Arrays.toString(line) + " ended with " + code + ": " + text);
+        return text;
+    }
+
+    /** Runs a tool that says something at the end of its process in one of its own. */
+    static String process(String name, Object... arguments) throws Exception {
+        List<String> line = new ArrayList<>(List.of("java", "-cp", System.getProperty("java.class.path"), name));
+        for (Object argument : arguments) line.add(String.valueOf(argument));
+        Process process = new ProcessBuilder(line).redirectErrorStream(true).start();
+        String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        if (process.waitFor() != 0) throw new AssertionError(line + ": " + text);
         return text;
     }
 
@@ -236,9 +240,9 @@ public class Tools {
     static void verifiable() throws Exception {
         String target = "verifiable-" + topic;
         topicCommand("--create", "--topic", target, "--partitions", 1);
-        String text = tool("org.apache.kafka.tools.VerifiableProducer", "--bootstrap-server", servers, "--topic", target, "--max-messages", 500, "--acks", "-1");
+        String text = process("org.apache.kafka.tools.VerifiableProducer", "--bootstrap-server", servers, "--topic", target, "--max-messages", 500, "--acks", "-1");
         found(text, "\"sent\":500", "\"acked\":500");
-        text = tool("org.apache.kafka.tools.VerifiableConsumer", "--bootstrap-server", servers, "--topic", target, "--group-id", "verifiable-" + group,
+        text = process("org.apache.kafka.tools.VerifiableConsumer", "--bootstrap-server", servers, "--topic", target, "--group-id", "verifiable-" + group,
             "--max-messages", 500, "--reset-policy", "earliest", "--verbose");
         found(text, "partitions_assigned", "\"value\":\"499\"", "offsets_committed.*\"offset\":500");
     }

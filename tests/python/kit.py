@@ -15,6 +15,7 @@ SERVERS = sys.argv[1]
 PATIENCE = 60
 RUN = f"{os.getpid()}-{int(time.time())}"
 CASES = []
+PRINTING = threading.Lock()
 
 
 def case(function):
@@ -35,7 +36,8 @@ def run(wanted):
         except BaseException:
             error = traceback.format_exc(limit=-4)
         line = {"case": function.__name__, "error": error, "seconds": round(time.monotonic() - began, 1)}
-        print(json.dumps(line), flush=True)
+        with PRINTING:
+            print(json.dumps(line), flush=True)
 
     with ThreadPoolExecutor(10) as pool:
         list(pool.map(outcome, cases))
@@ -128,8 +130,8 @@ def consumer(group=None, **more):
     return Consumer(config() | settings | {key.replace("_", "."): value for key, value in more.items()})
 
 
-def take(reader, count, within=PATIENCE):
-    """The next `count` records."""
+def take(reader, count, within=PATIENCE, passing=()):
+    """The next `count` records. Errors other than those of `passing` are raised."""
     records = []
     deadline = time.monotonic() + within
     while len(records) < count:
@@ -138,7 +140,7 @@ def take(reader, count, within=PATIENCE):
         if message is None:
             continue
         if message.error():
-            if message.error().code() == KafkaError._PARTITION_EOF:
+            if message.error().code() in [KafkaError._PARTITION_EOF, *passing]:
                 continue
             raise KafkaException(message.error())
         records.append(message)

@@ -306,9 +306,10 @@ def many_partitions_by_key():
 @case
 def an_unknown_topic_is_unknown():
     topic = unique("unknown")
-    found = ADMIN.list_topics(topic, timeout=PATIENCE).topics[topic]
-    assert found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART, found.error
+    # A consumer does not ask for the topic to be made, as a producer does.
     reader = consumer(allow_auto_create_topics=False)
+    found = reader.list_topics(topic, timeout=PATIENCE).topics[topic]
+    assert found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART, found.error
     reader.subscribe([topic])
     refused(KafkaError.UNKNOWN_TOPIC_OR_PART, take, reader, 1)
     reader.close()

@@ -110,7 +110,7 @@ impl Drop for Kafka {
 }
 
 /// A free port whose next two are free, too: Kafka's listener, its controller's and the one with SASL.
-fn free_ports() -> u16 {
+pub fn free_ports() -> u16 {
     loop {
         let port = free_port();
         if (1..=2).all(|above| TcpListener::bind((Ipv4Addr::LOCALHOST, port + above)).is_ok()) {
@@ -136,6 +136,7 @@ pub fn free_port() -> u16 {
 pub struct Process {
     child: Child,
     output: Arc<Mutex<String>>,
+    readers: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Process {
@@ -150,7 +151,7 @@ impl Process {
         let output = Arc::new(Mutex::new(String::new()));
         let streams: [Box<dyn Read + Send>; 2] =
             [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
-        for stream in streams {
+        let readers = streams.map(|stream| {
             let output = Arc::clone(&output);
             std::thread::spawn(move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -158,9 +159,9 @@ impl Process {
                     output.push_str(&line);
                     output.push('\n');
                 }
-            });
-        }
-        Self { child, output }
+            })
+        });
+        Self { child, output, readers: readers.into() }
     }
 
     /// The process id.
@@ -171,6 +172,18 @@ impl Process {
     /// Everything printed so far.
     pub fn output(&self) -> String {
         self.output.lock().expect("no test panics while it holds the output").clone()
+    }
+
+    /// Everything printed, of a process that has ended.
+    pub fn ended_output(mut self) -> String {
+        let _ = self.child.wait();
+        self.readers.drain(..).for_each(|reader| reader.join().expect("a reader of output does not panic"));
+        self.output()
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("the child can be asked").is_some()
     }
 
     /// Waits until the output contains `text`.

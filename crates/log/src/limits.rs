@@ -52,3 +52,13 @@ pub const CLOCK_DRIFT: Duration = Duration::from_mins(1);
 pub const CLOCK_DOUBT: Duration = Duration::from_hours(24);
 /// How often retention and compaction look at every partition.
 pub const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
+/// Syncs of a segment before zeros are laid ahead of it: one that is seldom synced gains nothing.
+pub const AHEAD_SYNCS: u32 = 8;
+/// Least and most zeros laid at a time, and how many times the growth between two syncs.
+pub const AHEAD_BYTES_MIN: u64 = 64 << 10;
+/// See [`AHEAD_BYTES_MIN`].
+pub const AHEAD_BYTES_MAX: u64 = 4 << 20;
+/// See [`AHEAD_BYTES_MIN`].
+pub const AHEAD_GROWTHS: u64 = 32;
+/// Growth between two syncs from which the data itself takes longer than the journal: no zeros are laid.
+pub const AHEAD_GROWTH_MAX: u64 = 1 << 20;

@@ -3,6 +3,7 @@
 //! Two locks. `state` guards what the partition consists of and is held for a write to the page cache at most. `keeper` is held by
 //! whoever syncs, notes (writes the manifest) or removes files, one at a time; it is taken first.
 
+mod ahead;
 mod append;
 mod compact;
 mod read;
@@ -139,6 +140,7 @@ struct ActiveSegment {
     began_at: i64,
     /// Held while it has unsynced bytes.
     dirty: Option<PinnedFile>,
+    ahead: ahead::Ahead,
 }
 
 /// Why a partition takes no writes.
@@ -157,6 +159,7 @@ impl ActiveSegment {
             index: Index::new(base_offset),
             began_at: 0,
             dirty: None,
+            ahead: ahead::Ahead::default(),
         }
     }
 

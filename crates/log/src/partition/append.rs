@@ -1,5 +1,6 @@
 //! Appending.
 
+use super::ahead::Ahead;
 use super::{ActiveSegment, Appended, Partition, State};
 use crate::batch::{BatchHeader, give_offset, split_first};
 use crate::reserve::Need;
@@ -113,6 +114,7 @@ impl Partition {
             Err(LogError::DiskFull { path }) => {
                 // Where even this fails, the next append writes over the rest, and recovery would cut it off.
                 let _ = file.set_len(at);
+                state.active.ahead = Ahead::default();
                 Err(LogError::DiskFull { path })
             }
             Err(error) => {
@@ -126,6 +128,7 @@ impl Partition {
     pub(super) fn roll(&self, state: &mut State) -> Result<(), LogError> {
         let next = ActiveSegment::new(state.active.next_offset);
         self.create_file(&next.name().log_path(&self.dir))?;
+        self.cut_zeros(state);
         let closed = std::mem::replace(&mut state.active, next);
         state.dir_changed = true;
         state.unnoted_bytes = u64::MAX;

@@ -287,7 +287,8 @@ impl<'a> Recovery<'a> {
                 _ => break,
             }
         }
-        let whole = active.size_bytes == len;
+        // Zeros behind it were laid for what did not come (see `ahead`).
+        let whole = is_zero(&*file, active.size_bytes, len).map_err(self.io("read", name))?;
         if !whole {
             self.findings.push(format!(
                 "cut off {} bytes that were never acknowledged, behind offset {}",
@@ -338,6 +339,21 @@ impl<'a> Recovery<'a> {
 fn lost_bytes(name: SegmentName, bytes: u64, next_offset: i64) -> String {
     let (base, last) = (name.base_offset, next_offset - 1);
     format!("segment {base} has lost {bytes} bytes; some records up to {last} cannot be read")
+}
+
+/// Whether bytes `from` to `to` of a file are all zero, or there are none.
+fn is_zero(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<bool> {
+    let mut at = from;
+    while at < to {
+        let len = usize::try_from(to - at).unwrap_or(usize::MAX).min(limits::SCAN_BYTES);
+        let mut bytes = vec![0; len];
+        file.read_at(at, &mut bytes)?;
+        if bytes.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += len as u64;
+    }
+    Ok(true)
 }
 
 /// Makes what is seen of a file durable: bytes `from` to `to`, and nothing behind. A process that was killed left it in the page cache,

@@ -43,6 +43,7 @@ impl Partition {
     pub(crate) fn close(&self) -> Result<(), LogError> {
         let keeper = self.keeper.lock();
         self.sync_kept(&keeper)?;
+        self.cut_zeros(&mut self.state.lock());
         if self.state.lock().unnoted_bytes > 0 { self.note(&keeper) } else { Ok(()) }
     }
 
@@ -50,6 +51,7 @@ impl Partition {
         let (closed_files, active_file, end, dir_changed) = {
             let mut state = self.state.lock();
             self.check_writable(&state)?;
+            self.lay_zeros(&mut state);
             let closed: Vec<_> = state.unsynced.iter().map(|file| Arc::clone(&file.file)).collect();
             let active = state.active.dirty.as_ref().map(|file| Arc::clone(&file.file));
             (closed, active, state.active.end(), std::mem::take(&mut state.dir_changed))

@@ -5,10 +5,10 @@
 //! log holds less all the same, it is not used. The same is done after a disk that failed and took records with it.
 
 use super::snapshot::{self, Snapshot};
-use super::{Replica, State};
+use super::{Replica, State, TransactionIndex};
 use crate::fetch::marker;
 use crate::limits;
-use millstream_log::batch::ControlKind;
+use millstream_log::batch::{BatchHeader, ControlKind, batches};
 use millstream_log::{LogError, Scanned};
 use std::ops::ControlFlow;
 use tokio::time::Instant;
@@ -21,10 +21,12 @@ impl Replica {
     pub(super) fn load(&self, now_ms: i64) -> Result<State, LogError> {
         let range = self.log.range();
         let noted = self.log.read_sidecar(FILE)?.and_then(|lines| snapshot::decode(&lines));
-        let noted = noted.filter(|noted| noted.end <= range.next).unwrap_or_default();
-        let Snapshot { end, mut producers, mut transactions } = noted;
+        // Where the log begins behind it, what was between is not known: producers may have gone on.
+        let fits = |noted: &Snapshot| (range.earliest..=range.next).contains(&noted.end);
+        let Snapshot { end, mut producers, mut transactions } = noted.filter(fits).unwrap_or_default();
         producers.now_ms = now_ms;
         transactions.prune(range.earliest);
+        self.drop_compacted(&mut transactions)?;
         let mut state = State { loaded: true, producers, transactions, ..State::default() };
         (state.noted.end, state.end) = (end, end.max(range.earliest));
         self.log.scan(end, |scanned| {
@@ -46,6 +48,32 @@ impl Replica {
         })?;
         state.end = range.next;
         Ok(state)
+    }
+
+    /// Takes out transactions that a snapshot knows as open, and that ended since in a way that compaction has cleared away. It never
+    /// touches the records of an open one.
+    fn drop_compacted(&self, transactions: &mut TransactionIndex) -> Result<(), LogError> {
+        let earliest = self.log.range().earliest;
+        for (key, first) in transactions.open.clone() {
+            if first < earliest {
+                continue;
+            }
+            let found = match self.log.read(first, 1) {
+                Ok(bytes) => batches(bytes).next().and_then(Result::ok).map(|batch| batch.header),
+                // What is damaged is not compacted.
+                Err(LogError::Corrupt { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            let is_it = |header: &BatchHeader| {
+                header.base_offset == first
+                    && (header.producer_id, header.producer_epoch) == key
+                    && header.record_count > 0
+            };
+            if !found.as_ref().is_some_and(is_it) {
+                transactions.open.remove(&key);
+            }
+        }
+        Ok(())
     }
 
     /// Writes a snapshot where one is due: where a start would have much to read, or where retention could soon take what the last

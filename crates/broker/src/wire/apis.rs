@@ -27,6 +27,20 @@ macro_rules! apis {
             })*
             Box::pin(async move { Err(Close::UnknownApi(call.api_key)) })
         }
+
+        /// Decodes the body of a request and encodes it again, in one version.
+        #[cfg(test)]
+        pub(crate) fn round_trip(api_key: i16, version: i16, body: &mut Bytes) -> Result<BytesMut, String> {
+            use kafka_protocol::protocol::Decodable;
+            let mut written = BytesMut::new();
+            $(if api_key == <kafka_protocol::messages::$request as Request>::KEY {
+                let request = kafka_protocol::messages::$request::decode(body, version);
+                let request = request.map_err(|error| error.to_string())?;
+                request.encode(&mut written, version).map_err(|error| error.to_string())?;
+                return Ok(written);
+            })*
+            Err(format!("API {api_key}"))
+        }
     };
     (@call $call:ident, $decoded:ident, $request:ty, $function:path) => {{
         let mut response = $function(&$call, $decoded).await;
@@ -69,6 +83,7 @@ apis! {
     SaslAuthenticateRequest, 0..=2 => (api::sasl::sasl_authenticate);
     DescribeUserScramCredentialsRequest, 0..=0 => (api::users::describe_user_scram_credentials);
     AlterUserScramCredentialsRequest, 0..=0 => (api::users::alter_user_scram_credentials);
+    DescribeClientQuotasRequest, 0..=1 => (api::client_quotas::describe_client_quotas);
     DescribeAclsRequest, 1..=3 => (api::acls::describe_acls);
     CreateAclsRequest, 1..=3 => (api::acls::create_acls);
     DeleteAclsRequest, 1..=3 => (api::acls::delete_acls);

@@ -15,6 +15,8 @@ mod data;
 mod field;
 mod group;
 mod security;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 use crate::wire::limits;

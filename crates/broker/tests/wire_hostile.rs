@@ -1,0 +1,129 @@
+//! Clients that mean no good, over real connections: only theirs ends (F37).
+#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
+
+mod support;
+
+use kafka_protocol::messages::{ApiVersionsRequest, MetadataRequest, ProduceRequest};
+use millstream_bus::{Bus, TopicSpec};
+use std::time::Duration;
+use support::client::{Client, Server, frame};
+use tokio::net::TcpStream;
+
+/// SplitMix64: the same numbers in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).unwrap()
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.next().to_le_bytes()[0]
+    }
+
+    fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.byte()).collect()
+    }
+}
+
+/// A request that is none: with a length that fits, or one that does not.
+fn hostile(random: &mut Random) -> Vec<u8> {
+    let mut bytes = match random.below(5) {
+        0 => {
+            let len = random.below(200);
+            random.bytes(len)
+        }
+        // A header of some API in some version, and noise.
+        1 | 2 => {
+            let mut bytes = frame(0, 1, "hostile", &ApiVersionsRequest::default()).to_vec();
+            let (key, version) = (random.below(95), random.below(20));
+            bytes[4..6].copy_from_slice(&u16::try_from(key).unwrap().to_be_bytes());
+            bytes[6..8].copy_from_slice(&u16::try_from(version).unwrap().to_be_bytes());
+            let len = random.below(100);
+            bytes.extend(random.bytes(len));
+            bytes
+        }
+        3 => frame(12, 1, "hostile", &MetadataRequest::default().with_topics(Some(vec![]))).to_vec(),
+        _ => frame(9, 1, "hostile", &ProduceRequest::default().with_acks(-1)).to_vec(),
+    };
+    for _ in 0..random.below(4) {
+        if !bytes.is_empty() {
+            let at = random.below(bytes.len());
+            bytes[at] = random.byte();
+        }
+    }
+    if random.below(4) > 0 && bytes.len() >= 4 {
+        let len = u32::try_from(bytes.len() - 4).unwrap();
+        bytes[..4].copy_from_slice(&len.to_be_bytes());
+    }
+    bytes
+}
+
+/// How much memory the process has, in KiB (Linux, proc(5)).
+fn resident_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_hostile_connections_end_alone() {
+    let server = Server::start("wire-hostile").await;
+    server.embedded.create_topic(&TopicSpec::new("t", 1)).await.unwrap();
+    let mut honest = server.client().await;
+    honest.send(0, &ApiVersionsRequest::default()).await;
+    let address = server.address();
+    let before = resident_kib();
+    let attackers = (0..8_u64).map(|number| async move {
+        let mut random = Random(number);
+        for _ in 0..500 {
+            let Ok(stream) = TcpStream::connect(address).await else { continue };
+            let mut client = Client::over(stream);
+            for _ in 0..=random.below(3) {
+                if client.write(&hostile(&mut random)).await.is_err() {
+                    break;
+                }
+            }
+            // Some wait for what comes, some go at once.
+            if random.below(2) == 0 {
+                let _ = tokio::time::timeout(Duration::from_millis(5), client.read_frame()).await;
+            }
+        }
+    });
+    let watching = async {
+        for _ in 0..200 {
+            honest.send(12, &MetadataRequest::default().with_topics(None)).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(futures_util::future::join_all(attackers), watching);
+    honest.send(0, &ApiVersionsRequest::default()).await;
+    let grown = resident_kib().saturating_sub(before);
+    assert!(grown < 64 << 10, "{grown} KiB more than before");
+}
+
+/// Each says that 100 MiB are coming, and sends nothing more.
+#[tokio::test(flavor = "multi_thread")]
+async fn announced_bytes_take_no_memory() {
+    let server = Server::start("wire-hostile").await;
+    let before = resident_kib();
+    let mut held = Vec::new();
+    for _ in 0..500 {
+        let mut client = server.client().await;
+        client.send(0, &ApiVersionsRequest::default()).await;
+        client.write(&(100_u32 << 20).to_be_bytes()).await.unwrap();
+        client.write(&[0; 1_000]).await.unwrap();
+        held.push(client);
+    }
+    let mut honest = server.client().await;
+    honest.send(0, &ApiVersionsRequest::default()).await;
+    let grown = resident_kib().saturating_sub(before);
+    assert!(grown < 64 << 10, "{grown} KiB more than before");
+}

@@ -46,7 +46,9 @@ impl Security {
         for (key, value) in cluster.list(PREFIX) {
             // A denial that is passed over would be an open door.
             let acl = Acl::from_json(value).ok_or_else(|| {
-                BusError::Fatal(format!("the ACL {key} in __cluster_metadata is damaged: it is not safe to start"))
+                BusError::Fatal(format!(
+                    "the ACL {key} in __cluster_metadata is damaged: it is not safe to start"
+                ))
             })?;
             by_id.insert(key, acl);
         }
@@ -66,7 +68,9 @@ impl Security {
     }
 
     pub(crate) fn is_super(&self, principal: &Principal) -> bool {
-        self.authorizer.as_ref().is_some_and(|authorizer| authorizer.super_users.contains(&principal.to_string()))
+        self.authorizer
+            .as_ref()
+            .is_some_and(|authorizer| authorizer.super_users.contains(&principal.to_string()))
     }
 
     pub(crate) fn may(&self, peer: &Peer, operation: Operation, resource: Resource<'_>) -> bool {
@@ -131,9 +135,8 @@ impl Security {
         let authorizer = self.authorizer.as_ref().ok_or(ResponseError::SecurityDisabled)?;
         let _writing = authorizer.writing.lock().await;
         let mut by_id = authorizer.acls.read().by_id().clone();
-        let meant = |filter: &Filter| {
-            by_id.values().filter(|acl| filter.matches(acl)).cloned().collect::<Vec<Acl>>()
-        };
+        let meant =
+            |filter: &Filter| by_id.values().filter(|acl| filter.matches(acl)).cloned().collect::<Vec<Acl>>();
         let removed: Vec<Vec<Acl>> = filters.iter().map(meant).collect();
         let gone = by_id.iter().filter(|(_, acl)| filters.iter().any(|filter| filter.matches(acl)));
         let gone: Vec<String> = gone.map(|(id, _)| id.clone()).collect();

@@ -1,6 +1,7 @@
 //! The APIs, one file per family. A function takes the call and the request, and gives the response, errors within it.
 
 pub(crate) mod acls;
+pub(crate) mod client_quotas;
 pub(crate) mod cluster;
 pub(crate) mod configs;
 pub(crate) mod consumer_group;

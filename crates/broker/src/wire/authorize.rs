@@ -61,14 +61,8 @@ pub(crate) enum ResourceType {
 }
 
 impl ResourceType {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Topic,
-        Self::Group,
-        Self::Cluster,
-        Self::TransactionalId,
-        Self::DelegationToken,
-        Self::User,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Topic, Self::Group, Self::Cluster, Self::TransactionalId, Self::DelegationToken, Self::User];
 
     /// Its number in the protocol.
     pub(crate) const fn code(self) -> i8 {

@@ -105,7 +105,10 @@ impl Identity {
     /// Whether the next frame is a message of the mechanism and no request: after a handshake in version 0.
     pub(crate) fn awaits_token(&self) -> bool {
         let exchange = self.exchange.lock();
-        matches!(&*exchange, Exchange::Chosen { is_raw: true, .. } | Exchange::Challenged { is_raw: true, .. })
+        matches!(
+            &*exchange,
+            Exchange::Chosen { is_raw: true, .. } | Exchange::Challenged { is_raw: true, .. }
+        )
     }
 
     /// Whether a request may be looked at: before the sign-in and during it only those that belong to it, and none but a new
@@ -175,7 +178,8 @@ impl Identity {
             return Err(Refusal("Authentication failed: no user may have this name".to_owned()));
         };
         if let Some(earlier) = self.principal().filter(|earlier| **earlier != principal) {
-            let change = format!("Cannot change principals during re-authentication from {earlier}: {principal}");
+            let change =
+                format!("Cannot change principals during re-authentication from {earlier}: {principal}");
             return Err(Refusal(change));
         }
         let is_super = broker.security.is_super(&principal);
@@ -190,7 +194,9 @@ impl Identity {
 fn invalid(mechanism: Mechanism, error: &dyn std::error::Error) -> Refusal {
     tracing::debug!(%error, mechanism = mechanism.name(), "a sign-in failed");
     let name = mechanism.name();
-    Refusal(format!("Authentication failed during authentication due to invalid credentials with SASL mechanism {name}"))
+    Refusal(format!(
+        "Authentication failed during authentication due to invalid credentials with SASL mechanism {name}"
+    ))
 }
 
 /// RFC 4616: `[authzid] NUL authcid NUL passwd`. Gives the user.
@@ -208,7 +214,8 @@ fn plain(users: &Users, message: &[u8]) -> Result<String, Refusal> {
         return Err(invalid());
     }
     if !authorization.is_empty() && authorization != user.as_bytes() {
-        let other = "Authentication failed: Client requested an authorization id that is different from username";
+        let other =
+            "Authentication failed: Client requested an authorization id that is different from username";
         return Err(Refusal(other.to_owned()));
     }
     Ok(user.to_owned())

@@ -14,8 +14,8 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{Error as TlsError, ServerConfig};
 use rustls::time_provider::TimeProvider;
+use rustls::{Error as TlsError, ServerConfig};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -198,12 +198,13 @@ fn read(config: &TlsConfig, clock: &Arc<dyn Clock>) -> Result<Current, SecurityE
     let provider = Arc::new(default_provider());
     let chain = certificates(certificate)?;
     let end = x509::validity(&chain[0]).map_or(i64::MAX, |(_, end)| end);
-    let certified = CertifiedKey::from_der(chain, private_key(key)?, &provider).map_err(|error| match error {
-        TlsError::InconsistentKeys(_) => {
-            unusable(key, format!("it is not the key of the certificate {}", certificate.display()))
-        }
-        error => unusable(key, format!("this private key cannot be used: {error}")),
-    })?;
+    let certified =
+        CertifiedKey::from_der(chain, private_key(key)?, &provider).map_err(|error| match error {
+            TlsError::InconsistentKeys(_) => {
+                unusable(key, format!("it is not the key of the certificate {}", certificate.display()))
+            }
+            error => unusable(key, format!("this private key cannot be used: {error}")),
+        })?;
     let time = Arc::new(WallTime(Arc::clone(clock)));
     let builder = ServerConfig::builder_with_details(Arc::clone(&provider), time);
     let builder = builder.with_safe_default_protocol_versions();
@@ -274,7 +275,9 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, SecurityError> {
 fn roots(file: &Path) -> Result<RootCertStore, SecurityError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file)? {
-        roots.add(certificate).map_err(|error| unusable(file, format!("is no authority's certificate: {error}")))?;
+        roots
+            .add(certificate)
+            .map_err(|error| unusable(file, format!("is no authority's certificate: {error}")))?;
     }
     Ok(roots)
 }

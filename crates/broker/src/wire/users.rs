@@ -104,12 +104,17 @@ impl Users {
     /// Makes the credentials of the configured users unless they are made. Takes milliseconds for each.
     pub(crate) async fn derived(&self) -> &Credentials {
         let derive = || async {
-            let users = self.configured.iter().flat_map(|(name, password)| Hash::ALL.map(|hash| (name, password, hash)));
-            let users: Vec<_> =
-                users.map(|(name, password, hash)| (name.clone(), password.clone(), hash, self.salt(name, hash))).collect();
+            let users = self
+                .configured
+                .iter()
+                .flat_map(|(name, password)| Hash::ALL.map(|hash| (name, password, hash)));
+            let users: Vec<_> = users
+                .map(|(name, password, hash)| (name.clone(), password.clone(), hash, self.salt(name, hash)))
+                .collect();
             let derived = tokio::task::spawn_blocking(move || {
                 let credential = |(name, password, hash, salt): (String, Password, Hash, Vec<u8>)| {
-                    let credential = Credential::of_password(hash, password.as_bytes(), salt, *ITERATIONS.start());
+                    let credential =
+                        Credential::of_password(hash, password.as_bytes(), salt, *ITERATIONS.start());
                     ((name, hash), credential)
                 };
                 users.into_iter().map(credential).collect()
@@ -189,7 +194,8 @@ fn to_json(credential: &Credential) -> Value {
 fn parse(key: &str, value: &Value) -> Option<((String, Hash), Credential)> {
     let (mechanism, user) = key.strip_prefix(PREFIX)?.split_once('/')?;
     let hash = Hash::ALL.into_iter().find(|hash| hash.mechanism() == mechanism)?;
-    let bytes = |field: &str| BASE64.decode(value.get(field)?.as_str()?).ok().filter(|bytes| !bytes.is_empty());
+    let bytes =
+        |field: &str| BASE64.decode(value.get(field)?.as_str()?).ok().filter(|bytes| !bytes.is_empty());
     let iterations = u32::try_from(value.get("iterations")?.as_u64()?).ok()?;
     let (stored_key, server_key) = (bytes("stored_key")?, bytes("server_key")?);
     let is_whole = stored_key.len() == server_key.len() && ITERATIONS.contains(&iterations);

@@ -33,8 +33,9 @@ fn take<'a>(bytes: &mut &'a [u8]) -> Option<Element<'a>> {
         if digits.is_empty() || digits.len() > 4 {
             return None;
         }
-        let length =
-            digits.iter().try_fold(0_usize, |length, digit| length.checked_mul(256)?.checked_add(usize::from(*digit)))?;
+        let length = digits
+            .iter()
+            .try_fold(0_usize, |length, digit| length.checked_mul(256)?.checked_add(usize::from(*digit)))?;
         (length, rest)
     };
     let (content, rest) = rest.split_at_checked(length)?;
@@ -230,7 +231,8 @@ mod tests {
             let mail = DnValue::Ia5String("a@b".try_into().unwrap());
             name.push(DnType::from_oid(&[1, 2, 840, 113_549, 1, 9, 1]), mail);
         });
-        let expected = r#"1.2.840.113549.1.9.1=#1603614062,CN=\ press\"1\\\ ,OU=Müller\=1,O=Acme\, Inc.,C=DE"#;
+        let expected =
+            r#"1.2.840.113549.1.9.1=#1603614062,CN=\ press\"1\\\ ,OU=Müller\=1,O=Acme\, Inc.,C=DE"#;
         assert_eq!(subject(&der).as_deref(), Some(expected));
     }
 

@@ -53,7 +53,8 @@ pub(crate) async fn sasl_authenticate(
             failed(ResponseError::SaslAuthenticationFailed, refusal.0)
         }
         None => {
-            let message = "SaslAuthenticate request received without a handshake before it, or after the sign-in";
+            let message =
+                "SaslAuthenticate request received without a handshake before it, or after the sign-in";
             failed(ResponseError::IllegalSaslState, message.to_owned())
         }
     }

@@ -56,10 +56,9 @@ pub(crate) async fn describe_user_scram_credentials(
                 "Cannot describe SCRAM credentials for the same user twice in a single request",
             ),
             Some(credentials) => return result.with_credential_infos(credentials),
-            None => (
-                ResponseError::ResourceNotFound,
-                "Attempt to describe a user credential that does not exist",
-            ),
+            None => {
+                (ResponseError::ResourceNotFound, "Attempt to describe a user credential that does not exist")
+            }
         };
         let message = format!("{problem}: {user}");
         result.with_error_code(error.code()).with_error_message(Some(message.into()))
@@ -72,7 +71,8 @@ pub(crate) async fn alter_user_scram_credentials(
     request: AlterUserScramCredentialsRequest,
 ) -> AlterUserScramCredentialsResponse {
     let deleted = request.deletions.iter().map(|deletion| (deletion.name.to_string(), deletion.mechanism));
-    let upserted = request.upsertions.iter().map(|upsertion| (upsertion.name.to_string(), upsertion.mechanism));
+    let upserted =
+        request.upsertions.iter().map(|upsertion| (upsertion.name.to_string(), upsertion.mechanism));
     let altered: Vec<(String, i8)> = deleted.chain(upserted).collect();
     let mut results: BTreeMap<String, Result<Vec<Change>, Failure>> = BTreeMap::new();
     let too_many = altered.len() > limits::ACL_CHANGES;

@@ -1,4 +1,5 @@
-//! Topics, wherever they are: behind a running instance's HTTP API, or at Apache Kafka directly. The same words for both.
+//! Topics, wherever they are: behind a running instance's HTTP API, or at whatever speaks the Kafka protocol, an instance or
+//! Apache Kafka. The same words for all.
 
 use crate::cli::TopicPlace;
 use crate::client::{Client, Lines, segment};
@@ -25,13 +26,13 @@ const TAIL_QUEUE: usize = 256;
 pub(crate) enum Topics {
     /// At a running instance.
     Instance(Client),
-    /// At Apache Kafka.
+    /// Behind the Kafka protocol.
     Kafka(Arc<dyn Bus>),
 }
 
 impl Topics {
     pub(crate) fn open(place: &TopicPlace) -> Result<Self, Failure> {
-        let Some(servers) = &place.bootstrap_servers else {
+        let Some(servers) = &place.bootstrap else {
             return Client::new(&place.instance.url).map(Self::Instance);
         };
         let mut settings = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! `millstream topic …`: at a running instance, or at Apache Kafka directly.
+//! `millstream topic …`: at a running instance, or over the Kafka protocol.
 
 use crate::cli::{Produce, Tail, Topic};
 use crate::console::Console;

@@ -17,7 +17,7 @@ use kafka_protocol::ResponseError;
 use millstream_bus::{BusError, Record};
 use millstream_model::Clock;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -251,6 +251,28 @@ impl ConsumerGroups {
             entry.timers.follow(&beat.member_id, &entry.group, Instant::now());
         }
         Ok((Answer { epoch: beat.epoch, assignment: None }, written))
+    }
+
+    /// Puts out the members that an administrator names (LeaveGroup), and tells of each whether it was there. `None` where there
+    /// is no such group. To be awaited with what is returned beside.
+    pub(crate) fn put_out(
+        &self,
+        name: &str,
+        leaving: &[(MemberId, Option<Arc<str>>)],
+        topology: &Topology,
+    ) -> Option<(Vec<Result<(), ResponseError>>, Option<i64>)> {
+        let mut groups = self.groups.lock();
+        let entry = groups.get_mut(name)?;
+        let named = leaving.iter().map(|(id, instance_id)| entry.group.named(id, instance_id.as_deref()));
+        let named: Vec<_> = named.collect();
+        let gone: BTreeSet<MemberId> = named.iter().flatten().cloned().collect();
+        let gone: Vec<_> = gone.into_iter().collect();
+        let refused = || vec![Err(ResponseError::CoordinatorNotAvailable); leaving.len()];
+        let changes = if gone.is_empty() { Vec::new() } else { entry.group.removal(&gone, topology) };
+        let Ok(written) = self.write(name, &mut entry.group, changes) else { return Some((refused(), None)) };
+        gone.iter().for_each(|id| entry.timers.forget(id));
+        let results = named.into_iter().map(|named| named.map(drop).map_err(ResponseError::from));
+        Some((results.collect(), written))
     }
 
     /// Writes changes of a group and takes them over; nothing of them where the disk refuses. Returns what to await before telling

@@ -218,6 +218,16 @@ impl ConsumerGroup {
         draft.changes
     }
 
+    /// The member that an administrator means: by its id, or by its instance id where the id is empty.
+    pub(crate) fn named(&self, id: &MemberId, instance_id: Option<&str>) -> Result<MemberId, MemberError> {
+        let Some(instance_id) = instance_id else {
+            return self.members.contains_key(id).then(|| MemberId::clone(id)).ok_or(MemberError::Unknown);
+        };
+        let holder = self.instances.get(instance_id).ok_or(MemberError::Unknown)?;
+        let is_meant = id.is_empty() || holder == id;
+        if is_meant { Ok(MemberId::clone(holder)) } else { Err(MemberError::FencedInstance) }
+    }
+
     /// A member leaves, for good ([`LEAVE`]) or to come back ([`LEAVE_STATIC`]). The changes, and whether it is gone.
     pub(crate) fn leave(&self, beat: &Heartbeat, topology: &Topology) -> Result<(Vec<Change>, bool), MemberError> {
         let member = self.members.get(&beat.member_id);

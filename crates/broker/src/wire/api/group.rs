@@ -1,6 +1,6 @@
 //! JoinGroup, SyncGroup, Heartbeat, LeaveGroup: how members of a classic group live.
 
-use crate::coordinate::group::{Client, GroupError, Joined, JoinedMember, Joining, MemberId, Synced, Syncing};
+use crate::coordinate::group::{Client, Joined, JoinedMember, Joining, MemberId, Synced, Syncing};
 use crate::wire::authorize::{Operation, Resource};
 use crate::wire::call::Call;
 use futures_util::FutureExt;
@@ -242,9 +242,8 @@ pub(crate) async fn leave_group(call: &Call, request: LeaveGroupRequest) -> Leav
             .map(|one| (one.member_id.as_str().into(), instance(one.group_instance_id.as_ref())))
             .collect()
     };
-    let results = call.broker.inner.groups.leave(group, &leaving);
-    let results = results.unwrap_or_else(|| vec![Err(GroupError::UnknownMember); leaving.len()]);
-    let codes = results.into_iter().map(|result| result.err().map_or(0, |error| ResponseError::from(error).code()));
+    let results = leave(call, group, &leaving).await;
+    let codes = results.into_iter().map(|result| result.err().map_or(0, |error| error.code()));
     if call.version < LEAVE_MANY {
         return LeaveGroupResponse::default().with_error_code(codes.sum());
     }
@@ -255,4 +254,25 @@ pub(crate) async fn leave_group(call: &Call, request: LeaveGroupRequest) -> Leav
             .with_error_code(code)
     };
     LeaveGroupResponse::default().with_members(leaving.into_iter().zip(codes).map(member).collect())
+}
+
+/// Members leave, or are put out, of whichever kind the group is.
+async fn leave(
+    call: &Call,
+    group: &str,
+    leaving: &[(MemberId, Option<Arc<str>>)],
+) -> Vec<Result<(), ResponseError>> {
+    let inner = &call.broker.inner;
+    if inner.is_consumer_group(group) {
+        let topology = inner.consumer_groups.topology(&inner.topics);
+        if let Some((results, written)) = inner.consumer_groups.put_out(group, leaving, &topology) {
+            let flushed = inner.consumer_groups.flushed(written).await;
+            let refused = |_| vec![Err(ResponseError::CoordinatorNotAvailable); leaving.len()];
+            return flushed.map_or_else(refused, |()| results);
+        }
+    }
+    match inner.groups.leave(group, leaving) {
+        Some(results) => results.into_iter().map(|result| result.map_err(ResponseError::from)).collect(),
+        None => vec![Err(ResponseError::UnknownMemberId); leaving.len()],
+    }
 }

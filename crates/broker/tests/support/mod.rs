@@ -4,6 +4,7 @@
 
 pub(crate) mod client;
 pub(crate) mod data;
+pub(crate) mod producers;
 
 use bytes::Bytes;
 use millstream_broker::{Embedded, EmbeddedConfig};
@@ -11,13 +12,13 @@ use millstream_bus::{
     Bus, BusError, FetchLimit, Isolation, Position, Reader, ReceivedRecord, Record, StartOffset,
     TopicPartition, Transaction,
 };
-use millstream_log::{Disk, Log, LogConfig};
+use millstream_log::{Disk, Log, LogConfig, LogError};
 use millstream_model::{Clock, Timestamp};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A clock that goes on by a millisecond whenever it is read, soon after the records of the tests.
 #[derive(Debug)]
@@ -35,9 +36,15 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
     Arc::new(Ticking)
 }
 
-/// A log that recovers without a finding worth failing for.
+/// A log that recovers without a finding worth failing for. A round of maintenance may hold the one before for a moment longer.
 pub(crate) fn open_log(disk: Arc<dyn Disk>, dir: &Path) -> Arc<Log> {
-    Log::open(disk, dir, LogConfig::default(), clock()).unwrap().0
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Log::open(Arc::clone(&disk), dir, LogConfig::default(), clock()) {
+            Err(LogError::DataDir { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+            opened => return opened.unwrap().0,
+        }
+    }
 }
 
 /// The log and the engine over it.

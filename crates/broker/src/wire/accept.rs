@@ -124,7 +124,9 @@ async fn serve(
     let identity = if listener.protocol.is_sasl() || tls.is_some() {
         Identity::default()
     } else {
-        Identity::known(Principal::anonymous(), false)
+        let anonymous = Principal::anonymous();
+        let is_super = broker.security.is_super(&anonymous);
+        Identity::known(anonymous, is_super)
     };
     let host = address.ip().to_canonical().to_string();
     let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);

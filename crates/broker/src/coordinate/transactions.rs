@@ -64,8 +64,6 @@ pub(crate) struct Transactions {
     producers: Mutex<BTreeMap<String, Slot>>,
     /// Which id last committed an offset in a transaction. Others wait until that one needs no repeating.
     committers: Mutex<BTreeMap<(String, TopicPartition), String>>,
-    /// How many offsets of open transactions wait to be committed, by group and partition.
-    pending: Mutex<BTreeMap<(String, TopicPartition), usize>>,
 }
 
 /// The state of one transactional id.
@@ -358,7 +356,7 @@ impl Transactions {
         self.complete_committers(&records, Some(&id)).await?;
         let mut producer = slot.lock().await;
         let open = producer.open(incarnation, number)?;
-        self.pend(&records);
+        self.offsets.pend(&id, &records);
         open.offsets.extend(records);
         Ok(())
     }

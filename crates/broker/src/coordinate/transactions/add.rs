@@ -6,6 +6,7 @@ use crate::coordinate::offset_record::OffsetRecord;
 use crate::limits;
 use crate::replica::{Replica, TransactionKey};
 use millstream_bus::TopicPartition;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 
@@ -132,19 +133,20 @@ impl Transactions {
 
     async fn note(&self, producer: &mut Producer, addition: &Addition<'_>) -> Result<(), TransactionError> {
         let Some(open) = &mut producer.open else { return Err(TransactionError::State) };
-        let mut offsets = open.offsets.clone();
-        for record in &addition.offsets {
-            offsets.retain(|older| (&older.group, &older.of) != (&record.group, &record.of));
-        }
-        offsets.extend(addition.offsets.iter().cloned());
+        let of = |record: &OffsetRecord| (record.group.clone(), record.of.clone());
+        let mut by_partition: BTreeMap<_, _> =
+            open.offsets.iter().map(|record| (of(record), record.clone())).collect();
+        let mut new = addition.offsets.clone();
+        new.retain(|record| !by_partition.contains_key(&of(record)));
+        by_partition.extend(addition.offsets.iter().map(|record| (of(record), record.clone())));
+        let offsets: Vec<_> = by_partition.into_values().collect();
         open.groups.extend(addition.group.map(str::to_owned));
         let mut record = producer.ongoing();
         record.offsets.clone_from(&offsets);
         self.write(&record).await?;
         producer.decision_on_disk = false;
         if let Some(open) = &mut producer.open {
-            self.pend(&offsets);
-            self.unpend(&open.offsets);
+            self.offsets.pend(&record.id, &new);
             open.offsets = offsets;
             for replica in &addition.replicas {
                 if let Some(touched) = open.touched.get_mut(&replica.at) {

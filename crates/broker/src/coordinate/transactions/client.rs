@@ -27,11 +27,9 @@
 //! * Markers and offsets of a transaction are on disk before the next one of the same id begins, so that a decision that is carried out again
 //!   after a crash finds nothing of a later transaction.
 
-use super::{Open, Producer, TransactionError, Transactions};
-use crate::coordinate::offset_record::OffsetRecord;
+use super::{Open, Producer, TransactionError};
 use crate::coordinate::transaction_record::ClientRecord;
 use crate::replica::TransactionKey;
-use millstream_bus::TopicPartition;
 use millstream_log::batch::ControlKind;
 use millstream_model::Timestamp;
 use std::time::Duration;
@@ -104,32 +102,5 @@ impl Producer {
             return Err(TransactionError::Fenced);
         }
         self.client.as_mut().ok_or(TransactionError::Fenced)
-    }
-}
-
-impl Transactions {
-    /// Whether an open transaction has an offset of a group for a partition that it has not committed yet.
-    pub(crate) fn has_pending_offset(&self, group: &str, of: &TopicPartition) -> bool {
-        self.pending.lock().contains_key(&(group.to_owned(), of.clone()))
-    }
-
-    pub(super) fn pend(&self, offsets: &[OffsetRecord]) {
-        let mut pending = self.pending.lock();
-        for record in offsets {
-            *pending.entry((record.group.clone(), record.of.clone())).or_default() += 1;
-        }
-    }
-
-    pub(super) fn unpend(&self, offsets: &[OffsetRecord]) {
-        let mut pending = self.pending.lock();
-        for record in offsets {
-            let of = (record.group.clone(), record.of.clone());
-            if let Some(count) = pending.get_mut(&of) {
-                *count -= 1;
-                if *count == 0 {
-                    pending.remove(&of);
-                }
-            }
-        }
     }
 }

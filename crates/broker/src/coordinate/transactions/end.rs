@@ -124,7 +124,7 @@ impl Transactions {
     /// The disk failed under a decision: the transaction is aborted, once it is sure that the decision cannot come back.
     pub(super) fn leave_in_doubt(&self, producer: &mut Producer, open: Open, error: &BusError) -> BusError {
         tracing::error!(id = producer.id, %error, "the disk failed under the decision of a transaction");
-        self.unpend(&open.offsets);
+        self.offsets.settle_pending(&producer.id);
         let touched = open.touched.into_values().map(|touched| touched.replica);
         let doubtful = Ended { in_doubt: true, ..Ended::new(producer.key, ControlKind::Abort, touched) };
         producer.unsettled.push(doubtful);
@@ -163,7 +163,7 @@ impl Transactions {
         self.write_end(&mut ended);
         let written_before = ended.offsets_written.unwrap_or_else(|| self.offsets.next_offset());
         self.offsets.apply(ended.offsets.clone(), written_before);
-        self.unpend(&ended.offsets);
+        self.offsets.settle_pending(&producer.id);
         producer.unsettled.push(ended);
         producer.key = next;
     }
@@ -184,7 +184,7 @@ impl Transactions {
     }
 
     pub(super) fn abort_taken(&self, producer: &mut Producer, open: Open) {
-        self.unpend(&open.offsets);
+        self.offsets.settle_pending(&producer.id);
         let touched = open.touched.into_values().map(|touched| touched.replica);
         let mut ended = Ended::new(producer.key, ControlKind::Abort, touched);
         let marker =

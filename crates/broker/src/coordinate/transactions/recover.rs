@@ -56,7 +56,6 @@ impl Transactions {
             config,
             producers: Mutex::default(),
             committers: Mutex::default(),
-            pending: Mutex::default(),
         };
         for record in records.into_values() {
             let producer = transactions.restore(record);
@@ -116,7 +115,7 @@ impl Transactions {
         let mut open = Open::new(0, began_at, Duration::from_millis(u64::try_from(timeout).unwrap_or(0)));
         open.groups = client.into_iter().flat_map(|client| client.groups.iter().cloned()).collect();
         open.offsets.clone_from(&record.offsets);
-        self.pend(&open.offsets);
+        self.offsets.pend(&record.id, &open.offsets);
         for marker in self.ended(key, ControlKind::Abort, &record.touched).markers {
             let admitted =
                 marker.replica.as_ref().map(|replica| replica.admit(key, false).map_err(bus_error));

@@ -9,14 +9,15 @@ use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{ProduceRequest, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
 use millstream_broker::{Embedded, EmbeddedConfig, Wire, WireConfig};
+use millstream_bus::Bus;
 use millstream_log::batch::{BatchBuilder, BatchHeader, Compression, ControlKind, ControlMarker};
 use millstream_log::{Operation, SimDisk};
 use std::path::Path;
 use std::sync::Arc;
 use support::client::{Client, Server};
 use support::data::{
-    PRODUCE_VERSIONS, TIME, batch, batch_with, create, error, fetch, fetched, produce, produce_to, produced,
-    texts, topic_id,
+    PRODUCE_VERSIONS, TIME, batch, batch_with, create, error, fetch, fetch_from, fetched, parts, produce,
+    produce_to, produced, texts, topic_id,
 };
 use support::{clock, open_log};
 use uuid::Uuid;
@@ -104,6 +105,32 @@ async fn acks_0_is_not_answered() {
     client.post(9, &request).await.unwrap();
     // The next answer is that of the next request, which comes after what was said silently.
     assert_eq!(produced(&mut client, "t", &["loud"]).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_is_not_answered_closes_the_connection() {
+    let (server, mut client) = server_with(&[]).await;
+    client.post(9, &produce_to("nothing", Uuid::nil(), vec![(0, batch(&["lost"]))], 0)).await.unwrap();
+    assert!(client.read_to_end().await.is_empty());
+    assert_eq!(produced(&mut server.client().await, "t", &["of another"]).await, 0);
+}
+
+/// F13: a producer and a consumer that go on with the id of a topic that was deleted and made again are told so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_made_again_is_another_one() {
+    let (server, mut client) = server_with(&[]).await;
+    let before = topic_id(&mut client, "t").await;
+    server.embedded.delete_topic("t").await.unwrap();
+    create(&server, "t", 1, &[]).await;
+    let after = topic_id(&mut client, "t").await;
+    assert_ne!(before, after);
+    for (id, code) in [(before, Some(ResponseError::UnknownTopicId)), (after, None)] {
+        let request = produce_to("", id, vec![(0, batch(&["a"]))], -1);
+        let response = client.send(13, &request).await;
+        assert_eq!(error(response.responses[0].partition_responses[0].error_code), code);
+        let response = client.send(13, &fetch_from("", id, &[(0, 0, 1_000)])).await;
+        assert_eq!(error(parts(response)[0].error_code), code);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

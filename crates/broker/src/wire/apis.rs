@@ -1,7 +1,7 @@
 //! The table of APIs: which are served, in which versions, by which function.
 
 use crate::wire::api;
-use crate::wire::call::{Call, Close, Reply};
+use crate::wire::call::{Answered, Call, Close, Reply};
 use crate::wire::throttle::Throttle;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
@@ -49,7 +49,7 @@ macro_rules! apis {
     (@call later $call:ident, $decoded:ident, $request:ty, $function:path) => {{
         let response = $function(&$call, $decoded).await;
         Ok(Reply::Later(Box::pin(async move {
-            match response.await {
+            match Answered::of(response.await)? {
                 Some(mut response) => encode::<$request>(&$call, &mut response),
                 None => Ok(Bytes::new()),
             }

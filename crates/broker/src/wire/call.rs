@@ -11,6 +11,7 @@ use crate::wire::quota::{Kind, Meter};
 use crate::wire::sasl::Identity;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{FetchRequest, ProduceRequest};
 use kafka_protocol::protocol::{Request, StrBytes};
 use parking_lot::Mutex;
@@ -157,6 +158,23 @@ pub(crate) enum Reply {
     Later(BoxFuture<'static, Result<Bytes, Close>>),
 }
 
+/// What the second half of a request comes to: a response, none (`acks=0`), or the end of the connection.
+pub(crate) trait Answered<R> {
+    fn of(self) -> Result<Option<R>, Close>;
+}
+
+impl<R> Answered<R> for Option<R> {
+    fn of(self) -> Result<Option<R>, Close> {
+        Ok(self)
+    }
+}
+
+impl<R> Answered<R> for Result<Option<R>, Close> {
+    fn of(self) -> Result<Option<R>, Close> {
+        self
+    }
+}
+
 /// Why a connection is closed. The client learns no more than that, as with Kafka.
 #[derive(Debug, Error)]
 pub(crate) enum Close {
@@ -170,6 +188,8 @@ pub(crate) enum Close {
     Unencodable(String),
     #[error("{0}")]
     SignIn(&'static str),
+    #[error("records that it wanted no answer for were refused: {0:?}")]
+    Unanswered(ResponseError),
     #[error("{0} did not come in time")]
     Overdue(&'static str),
     #[error("the connection failed: {0}")]

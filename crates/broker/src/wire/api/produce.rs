@@ -9,7 +9,7 @@ use crate::coordinate::transactions::Claim;
 use crate::replica::{ProduceError, Replica, TransactionKey};
 use crate::topics;
 use crate::wire::authorize::{Operation, Resource};
-use crate::wire::call::Call;
+use crate::wire::call::{Call, Close};
 use crate::wire::place;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
@@ -127,7 +127,7 @@ impl Failure {
 pub(crate) async fn produce(
     call: &Call,
     request: ProduceRequest,
-) -> BoxFuture<'static, Option<ProduceResponse>> {
+) -> BoxFuture<'static, Result<Option<ProduceResponse>, Close>> {
     let (acks, timeout_ms) = (request.acks, request.timeout_ms);
     let transactional_id = request.transactional_id.clone();
     let may_transact = transactional_id.as_ref().is_some_and(|id| {
@@ -150,19 +150,23 @@ pub(crate) async fn produce(
     }
     let unflushed = answer.append();
     let mut topics = answer.topics;
-    if acks == Acks::PageCache || unflushed.is_empty() {
-        let response = (acks != Acks::Nothing).then(|| ProduceResponse::default().with_responses(topics));
-        return std::future::ready(response).boxed();
-    }
     if acks == Acks::Nothing {
-        return std::future::ready(None).boxed();
+        // The only way to tell the client that something is wrong, so that it looks for the partition again.
+        let mut codes =
+            topics.iter().flat_map(|topic| &topic.partition_responses).map(|part| part.error_code);
+        let refused = codes.find_map(ResponseError::try_from_code);
+        return std::future::ready(refused.map_or(Ok(None), |code| Err(Close::Unanswered(code)))).boxed();
+    }
+    if acks == Acks::PageCache || unflushed.is_empty() {
+        let response = ProduceResponse::default().with_responses(topics);
+        return std::future::ready(Ok(Some(response))).boxed();
     }
     let patience = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
     async move {
         for (waited, failure) in flush(unflushed, patience).await {
             failure.write(&mut topics[waited.0].partition_responses[waited.1]);
         }
-        Some(ProduceResponse::default().with_responses(topics))
+        Ok(Some(ProduceResponse::default().with_responses(topics)))
     }
     .boxed()
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod client;
 pub(crate) mod data;
+pub(crate) mod groups;
 pub(crate) mod producers;
 
 use bytes::Bytes;

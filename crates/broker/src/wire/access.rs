@@ -139,7 +139,7 @@ impl Security {
             |filter: &Filter| by_id.values().filter(|acl| filter.matches(acl)).cloned().collect::<Vec<Acl>>();
         let removed: Vec<Vec<Acl>> = filters.iter().map(meant).collect();
         let gone = by_id.iter().filter(|(_, acl)| filters.iter().any(|filter| filter.matches(acl)));
-        let gone: Vec<String> = gone.map(|(id, _)| id.clone()).collect();
+        let gone: BTreeSet<String> = gone.map(|(id, _)| id.clone()).collect();
         keep(cluster, gone.iter().map(|id| (id.clone(), None)).collect()).await?;
         by_id.retain(|id, _| !gone.contains(id));
         authorizer.show(by_id);

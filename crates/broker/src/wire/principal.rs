@@ -45,7 +45,7 @@ pub fn is_user_name(name: &str) -> bool {
 }
 
 /// How the distinguished name of a certificate becomes the name of a user: Kafka's `ssl.principal.mapping.rules`
-/// (`RULE:pattern/replacement/[LU]` and `DEFAULT`, separated by commas; the first that matches counts).
+/// (`RULE:pattern/replacement/[LU]` and `DEFAULT`, separated by commas or line ends; the first that matches counts).
 #[derive(Debug, Clone)]
 pub struct PrincipalRules {
     text: String,
@@ -111,8 +111,8 @@ impl FromStr for PrincipalRules {
                 mapping(body).map_err(wrong)?
             };
             rules.push(rule);
-            let behind = behind.trim_start();
-            rest = match behind.strip_prefix([',']) {
+            let behind = behind.trim_start_matches([' ', '\t', '\r']);
+            rest = match behind.strip_prefix([',', '\n']) {
                 Some(next) => next.trim_start(),
                 None if behind.is_empty() => "",
                 None => return Err(wrong("has something behind a rule")),

@@ -42,7 +42,7 @@ enum Exchange {
     /// A mechanism was chosen, its first message is awaited.
     Chosen { mechanism: Mechanism, is_raw: bool },
     /// SCRAM's proof is awaited.
-    Challenged { mechanism: Mechanism, is_raw: bool, challenge: Challenge },
+    Challenged { mechanism: Mechanism, is_raw: bool, challenge: Box<Challenge> },
 }
 
 /// What answers a message of a mechanism.
@@ -156,6 +156,7 @@ impl Identity {
                 let challenge = challenge(users, mechanism, message).await;
                 challenge.map(|challenge| {
                     let bytes = Bytes::copy_from_slice(challenge.message().as_bytes());
+                    let challenge = Box::new(challenge);
                     *self.exchange.lock() = Exchange::Challenged { mechanism, is_raw, challenge };
                     Token { bytes, session: None }
                 })
@@ -231,17 +232,13 @@ async fn challenge(users: &Users, mechanism: Mechanism, message: &[u8]) -> Resul
 
 /// Takes a message that came as a frame of its own, and answers it so. As in Kafka, a refusal is a closed connection.
 pub(crate) async fn token(broker: &Broker, peer: &Peer, message: &[u8]) -> Result<Reply, Close> {
-    match peer.identity.take(broker, message).await {
-        Some(Ok(token)) => {
-            let mut frame = BytesMut::with_capacity(4 + token.bytes.len());
-            frame.put_u32(u32::try_from(token.bytes.len()).unwrap_or(u32::MAX));
-            frame.extend_from_slice(&token.bytes);
-            Ok(Reply::Now(frame.freeze()))
-        }
-        Some(Err(_)) | None => {
-            peer.identity.refuse();
-            sleep(broker.config.security.failed_authentication_delay).await;
-            Err(Close::SignIn("the sign-in failed"))
-        }
+    if let Some(Ok(token)) = peer.identity.take(broker, message).await {
+        let mut frame = BytesMut::with_capacity(4 + token.bytes.len());
+        frame.put_u32(u32::try_from(token.bytes.len()).unwrap_or(u32::MAX));
+        frame.extend_from_slice(&token.bytes);
+        return Ok(Reply::Now(frame.freeze()));
     }
+    peer.identity.refuse();
+    sleep(broker.config.security.failed_authentication_delay).await;
+    Err(Close::SignIn("the sign-in failed"))
 }

@@ -6,6 +6,8 @@
     clippy::unwrap_used
 )]
 
+use std::fmt::Write;
+
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const OBJECT_IDENTIFIER: u8 = 0x06;
@@ -152,9 +154,12 @@ fn attribute(kind: &[u8], value: Element<'_>) -> Option<String> {
     match (keyword, text(value)) {
         (Some(keyword), Some(text)) => Some(format!("{keyword}={}", escaped(&text))),
         (keyword, _) => {
-            let hex: String = value.whole.iter().map(|byte| format!("{byte:02x}")).collect();
             let kind = keyword.map_or_else(|| dotted(kind), |keyword| Some(keyword.to_owned()))?;
-            Some(format!("{kind}=#{hex}"))
+            let mut printed = format!("{kind}=#");
+            for byte in value.whole {
+                write!(printed, "{byte:02x}").ok()?;
+            }
+            Some(printed)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What must not be started, what no client may do, and what is never printed.
 
-use crate::actors::{ALICE, client_of, sasl_config, sasl_server, security, serve};
+use crate::actors::{ALICE, SCRAM, client_of, sasl_config, sasl_server, security, serve, sign_in};
 use crate::support::client::{Client, Server};
 use crate::support::fresh_dir;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest};
@@ -8,8 +8,9 @@ use millstream_broker::{
     Certificate, ClientAuthentication, Embedded, EmbeddedConfig, ListenerConfig, Mechanism, Password,
     SecurityConfig, SecurityProtocol, TlsConfig, User, Wire, WireConfig,
 };
+use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Why a broker with this listener and these settings does not start; `None` where it does.
 async fn refusal(listen: &str, protocol: SecurityProtocol, security: SecurityConfig) -> Option<String> {
@@ -156,6 +157,46 @@ async fn secrets_are_not_printed() {
     let server = serve(&fresh_dir("wire_security"), config.clone()).await;
     let printed = format!("{config:?} {:?} {:?}", server.wire, server.embedded);
     assert!(printed.contains("alice") && !printed.contains("wonder"), "{printed}");
+}
+
+/// What is logged, at the most talkative level.
+#[derive(Debug, Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_not_logged() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let server = sasl_server(security()).await;
+    client_of(&server, ALICE).await;
+    for password in ["wonderful", ALICE.1] {
+        for scram in SCRAM.map(|scram| scram()) {
+            let mut client = server.client().await;
+            let _ = scram.sign_in(&mut client, ALICE.0, password).await;
+        }
+        let mut client = server.client().await;
+        let _ = sign_in(&mut client, (password, "wonderless")).await;
+    }
+    server.stop().await;
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("a Kafka client was not let in") && logged.contains("signed in"), "{logged}");
+    assert!(!logged.contains("wonder"), "{logged}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::coordinate::transactions::TransactionError;
 use crate::error::unavailable;
-use crate::wire::authorize::{Operation, Resource};
+use crate::wire::authorize::{Operation, Resource, ResourceType};
 use crate::wire::call::Call;
 use crate::wire::place;
 use kafka_protocol::ResponseError;
@@ -26,7 +26,9 @@ async fn init(call: &Call, request: &InitProducerIdRequest) -> Result<(i64, i16)
     let transactions = &call.broker.inner.transactions;
     match &request.transactional_id {
         None => {
-            if !call.may(Operation::IdempotentWrite, Resource::Cluster) {
+            let may_produce = call.may(Operation::IdempotentWrite, Resource::Cluster)
+                || call.may_on_any(Operation::Write, ResourceType::Topic);
+            if !may_produce {
                 return Err(ResponseError::ClusterAuthorizationFailed);
             }
             transactions.idempotent_producer().await.map_err(|error| place::bus_code(&error))

@@ -7,15 +7,10 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::describe_groups_response::DescribedGroup;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
-use kafka_protocol::messages::offset_commit_request::{
-    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
 use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
-use kafka_protocol::messages::offset_fetch_request::{
-    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
-};
+use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic};
 use kafka_protocol::messages::{
     DeleteGroupsRequest, DescribeGroupsRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
     OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, SyncGroupRequest,
@@ -327,10 +322,6 @@ async fn commits_that_cannot_be_are_refused_as_in_kafka() {
     let mut long = commit_request("s", "t", &[(0, 1)]);
     long.topics[0].partitions[0].committed_metadata = Some(StrBytes::from_string("m".repeat(4_097)));
     assert_eq!(commit_code(&mut client, 9, &long).await, code(ResponseError::OffsetMetadataTooLarge));
-    let by_id = OffsetCommitRequestTopic::default().with_topic_id(uuid::Uuid::from_u128(77));
-    let by_id = by_id.with_partitions(vec![OffsetCommitRequestPartition::default()]);
-    let by_id = commit_request("s", "t", &[]).with_topics(vec![by_id]);
-    assert_eq!(commit_code(&mut client, 10, &by_id).await, code(ResponseError::UnknownTopicId));
     assert_eq!(a.commit(0, 4).await.unwrap(), 0);
 }
 
@@ -356,24 +347,13 @@ async fn offsets_come_back_with_their_epoch_and_metadata_in_every_version() {
             assert_eq!(offsets.collect::<Vec<_>>(), [(0, 4), (3, 9)]);
         }
     }
-    for version in 8..=10 {
+    for version in 8..=9 {
         let all = OffsetFetchRequestGroup::default().with_group_id(group_id("g")).with_topics(None);
         let nobody = OffsetFetchRequestGroup::default().with_group_id(group_id("nobody")).with_topics(None);
         let request = OffsetFetchRequest::default().with_groups(vec![all, nobody]);
         let response = client.send(version, &request).await;
         let [all, nobody] = &response.groups[..] else { panic!("{response:?}") };
         assert_eq!((all.topics[0].partitions[1].committed_offset, nobody.topics.len()), (9, 0));
-        if version == 10 {
-            let named = OffsetFetchRequestTopics::default().with_topic_id(all.topics[0].topic_id);
-            let unknown = OffsetFetchRequestTopics::default().with_topic_id(uuid::Uuid::from_u128(77));
-            let topics = [named, unknown].map(|topic| topic.with_partition_indexes(vec![3]));
-            let group = OffsetFetchRequestGroup::default().with_group_id(group_id("g"));
-            let request = OffsetFetchRequest::default()
-                .with_groups(vec![group.with_topics(Some(topics.to_vec()))]);
-            let topics = client.send(10, &request).await.groups.remove(0).topics;
-            assert_eq!(topics[0].partitions[0].committed_offset, 9);
-            assert_eq!(topics[1].partitions[0].error_code, code(ResponseError::UnknownTopicId));
-        }
     }
 }
 

@@ -8,7 +8,6 @@ use crate::error::unavailable;
 use crate::topics;
 use crate::wire::authorize::{Operation, Resource};
 use crate::wire::call::Call;
-use crate::wire::place;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use kafka_protocol::ResponseError;
@@ -20,13 +19,10 @@ use kafka_protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 use kafka_protocol::messages::{
-    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, TopicName,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
 };
 use millstream_bus::TopicPartition;
 use std::sync::Arc;
-
-/// The version of OffsetCommit from which topics are named by their ids.
-const COMMIT_BY_ID: i16 = 10;
 
 /// OffsetCommit: answered when the offsets, and the records before them, are on disk. Commits share the waits for the disk.
 pub(crate) async fn offset_commit(
@@ -89,14 +85,13 @@ fn sort_out(call: &Call, request: &OffsetCommitRequest) -> (OffsetCommitResponse
     let mut records = Vec::new();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
-        let by_id = call.version >= COMMIT_BY_ID;
-        let name = place::topic_name(call, &topic.name, topic.topic_id, by_id);
-        let refusal = refusal.or_else(|| refuse_topic(call, name.as_ref().map_err(|error| *error)));
-        let name = name.unwrap_or_default();
+        let name = &topic.name;
+        let may = call.may(Operation::Read, Resource::Topic(name));
+        let refusal = refusal.or((!may).then_some(ResponseError::TopicAuthorizationFailed));
         let partition = |one: &OffsetCommitRequestPartition| {
-            let refused = refusal.or_else(|| refuse_partition(call, &name, one));
+            let refused = refusal.or_else(|| refuse_partition(call, name, one));
             if refused.is_none() {
-                records.push(record(group, &name, one));
+                records.push(record(group, name, one));
             }
             OffsetCommitResponsePartition::default()
                 .with_partition_index(one.partition_index)
@@ -104,7 +99,7 @@ fn sort_out(call: &Call, request: &OffsetCommitRequest) -> (OffsetCommitResponse
         };
         let partitions = topic.partitions.iter().map(partition).collect();
         let response = OffsetCommitResponseTopic::default().with_partitions(partitions);
-        topics.push(response.with_name(topic.name.clone()).with_topic_id(topic.topic_id));
+        topics.push(response.with_name(name.clone()));
     }
     (OffsetCommitResponse::default().with_topics(topics), records)
 }
@@ -125,21 +120,10 @@ fn refuse_commit(call: &Call, request: &OffsetCommitRequest) -> Result<(), Respo
         generation: request.generation_id_or_member_epoch,
     };
     let partitions = request.topics.iter().flat_map(|topic| {
-        let name = place::topic_name(call, &topic.name, topic.topic_id, call.version >= COMMIT_BY_ID);
-        let name = name.unwrap_or_default();
-        let at = move |index| TopicPartition::new(name.as_str(), index);
+        let at = |index| TopicPartition::new(topic.name.as_str(), index);
         topic.partitions.iter().map(move |one| at(one.partition_index))
     });
     call.broker.inner.check_committer(who, call.version, partitions)
-}
-
-/// Whether the client may commit for a topic.
-fn refuse_topic(call: &Call, name: Result<&TopicName, ResponseError>) -> Option<ResponseError> {
-    match name {
-        Ok(name) if call.may(Operation::Read, Resource::Topic(name)) => None,
-        Ok(_) => Some(ResponseError::TopicAuthorizationFailed),
-        Err(error) => Some(error),
-    }
 }
 
 fn refuse_partition(call: &Call, name: &str, one: &OffsetCommitRequestPartition) -> Option<ResponseError> {

@@ -4,7 +4,6 @@ use crate::embedded::Inner;
 use crate::topics;
 use crate::wire::authorize::{Operation, Resource};
 use crate::wire::call::Call;
-use crate::wire::place;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use kafka_protocol::messages::offset_fetch_response::{
@@ -20,8 +19,6 @@ use std::collections::BTreeMap;
 const GROUP_ERROR: i16 = 2;
 /// From here on several groups are asked for at once.
 const MANY_GROUPS: i16 = 8;
-/// The version from which topics are named by their ids.
-const BY_ID: i16 = 10;
 
 pub(crate) async fn offset_fetch(call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
     let require_stable = request.require_stable;
@@ -110,7 +107,7 @@ fn unknown(index: i32, error_code: i16) -> OffsetFetchResponsePartitions {
 fn refused(wanted: &OffsetFetchRequestTopics, error_code: i16) -> OffsetFetchResponseTopics {
     let partitions = wanted.partition_indexes.iter().map(|index| unknown(*index, error_code)).collect();
     let response = OffsetFetchResponseTopics::default().with_partitions(partitions);
-    response.with_name(wanted.name.clone()).with_topic_id(wanted.topic_id)
+    response.with_name(wanted.name.clone())
 }
 
 fn one_topic(
@@ -119,21 +116,16 @@ fn one_topic(
     wanted: &OffsetFetchRequestTopics,
     require_stable: bool,
 ) -> OffsetFetchResponseTopics {
-    let by_id = call.version >= BY_ID;
-    let name = match place::topic_name(call, &wanted.name, wanted.topic_id, by_id) {
-        Ok(name) => name,
-        Err(error) => return refused(wanted, error.code()),
-    };
-    if !call.may(Operation::Describe, Resource::Topic(&name)) {
+    if !call.may(Operation::Describe, Resource::Topic(&wanted.name)) {
         return refused(wanted, ResponseError::TopicAuthorizationFailed.code());
     }
     let inner = &call.broker.inner;
     let one = |index: &i32| {
-        committed(inner, group, &TopicPartition::new(name.as_str(), *index), require_stable)
+        committed(inner, group, &TopicPartition::new(wanted.name.as_str(), *index), require_stable)
     };
     let partitions = wanted.partition_indexes.iter().map(one).collect();
     let response = OffsetFetchResponseTopics::default().with_partitions(partitions);
-    response.with_name(wanted.name.clone()).with_topic_id(wanted.topic_id)
+    response.with_name(wanted.name.clone())
 }
 
 /// Everything that the group has committed for topics that the client may know of.
@@ -148,12 +140,10 @@ fn all_topics(call: &Call, group: &str, require_stable: bool) -> Vec<OffsetFetch
         !topics::is_hidden(topic) && call.may(Operation::Describe, Resource::Topic(topic))
     });
     let topic = |(name, partitions): (std::sync::Arc<str>, Vec<OffsetFetchResponsePartitions>)| {
-        let found = inner.topics.log().topic(&name)?;
         let topic_name = TopicName(StrBytes::from_string(name.to_string()));
-        let response = OffsetFetchResponseTopics::default().with_partitions(partitions);
-        Some(response.with_name(topic_name).with_topic_id(topics::uuid_of(&found)))
+        OffsetFetchResponseTopics::default().with_name(topic_name).with_partitions(partitions)
     };
-    by_topic.into_iter().filter_map(topic).collect()
+    by_topic.into_iter().map(topic).collect()
 }
 
 fn committed(

@@ -119,6 +119,7 @@ impl Writer {
             Step::Offset(offset) => {
                 let version = if is_new { 5 } else { 3 };
                 commit_offset(client, version, (id, key), id, ("in", offset)).await?;
+                self.open().unwrap().offset = Some(offset);
             }
             Step::End(commit) => {
                 let next = end(client, if is_new { 5 } else { 3 }, id, key, commit).await?;
@@ -217,7 +218,6 @@ impl Writer {
         }
         if random.chance(60) {
             let offset = i64::try_from(number).unwrap();
-            self.open().unwrap().offset = Some(offset);
             if !self.is_new && !self.step(random, Step::Group).await {
                 return;
             }

@@ -132,7 +132,7 @@ impl Transactions {
     }
 
     async fn note(&self, producer: &mut Producer, addition: &Addition<'_>) -> Result<(), TransactionError> {
-        let Some(open) = &mut producer.open else { return Err(TransactionError::State) };
+        let Some(open) = &producer.open else { return Err(TransactionError::State) };
         let of = |record: &OffsetRecord| (record.group.clone(), record.of.clone());
         let mut by_partition: BTreeMap<_, _> =
             open.offsets.iter().map(|record| (of(record), record.clone())).collect();
@@ -140,14 +140,17 @@ impl Transactions {
         new.retain(|record| !by_partition.contains_key(&of(record)));
         by_partition.extend(addition.offsets.iter().map(|record| (of(record), record.clone())));
         let offsets: Vec<_> = by_partition.into_values().collect();
-        open.groups.extend(addition.group.map(str::to_owned));
         let mut record = producer.ongoing();
         record.offsets.clone_from(&offsets);
+        if let (Some(client), Some(group)) = (&mut record.client, addition.group) {
+            client.groups.push(group.to_owned());
+        }
         self.write(&record).await?;
         producer.decision_on_disk = false;
         if let Some(open) = &mut producer.open {
             self.offsets.pend(&record.id, &new);
             open.offsets = offsets;
+            open.groups.extend(addition.group.map(str::to_owned));
             for replica in &addition.replicas {
                 if let Some(touched) = open.touched.get_mut(&replica.at) {
                     touched.noted = true;

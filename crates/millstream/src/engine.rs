@@ -39,7 +39,8 @@ impl LogEngine {
     /// Opens the log of `plant`, and recovers what the last process left.
     pub(crate) async fn open(plant: &Plant, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let settings = &plant.log;
-        let embedded = embedded(settings, clock).await?;
+        let config = plant.kafka.as_ref().map(|kafka| kafka.engine.clone()).unwrap_or_default();
+        let embedded = embedded(settings, config, clock).await?;
         let Some(servers) = &settings.bootstrap_servers else {
             let words = format!("embedded, in {}", settings.data_dir.display());
             let (plant, collectors) = (embedded.clone(), vec![embedded.clone() as Arc<dyn Collect>]);
@@ -68,7 +69,11 @@ impl LogEngine {
     }
 }
 
-async fn embedded(settings: &LogSettings, clock: Arc<dyn Clock>) -> Result<Arc<Embedded>, Failure> {
+async fn embedded(
+    settings: &LogSettings,
+    engine: EmbeddedConfig,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<Embedded>, Failure> {
     let config = LogConfig {
         flush_interval: settings.flush_interval,
         topic: TopicConfig {
@@ -87,7 +92,7 @@ async fn embedded(settings: &LogSettings, clock: Arc<dyn Clock>) -> Result<Arc<E
     for report in reports {
         tracing::warn!(topic = report.topic, partition = report.partition, "{}", report.message);
     }
-    Ok(Embedded::open(log, EmbeddedConfig::default(), clock).await?)
+    Ok(Embedded::open(log, engine, clock).await?)
 }
 
 const UNREADABLE: &str = "the log cannot be read as it is; keep a copy of the folder before anything else";

@@ -1,5 +1,7 @@
 //! `[kafka]`: listeners, who may use them, and limits.
 
+mod limits;
+
 use crate::keys;
 use crate::plant::KafkaSettings;
 use crate::said::under;
@@ -54,7 +56,9 @@ pub(crate) fn read(
     let tls = tls(&mut section, folder, data_dir, listening.iter().any(|l| l.protocol.is_tls()), out);
     let (security, insecure) = security(&mut section, listening.iter().any(|l| l.protocol.is_sasl()), out);
     check_open(&listening, &security, insecure.as_ref(), tls.as_ref(), out);
-    let mut wire = WireConfig { security, listeners: Vec::new(), ..WireConfig::default() };
+    let (limits, quotas) = (limits::wire(&mut section, out), limits::quotas(&mut section, out));
+    let engine = limits::engine(&mut section, out);
+    let mut wire = WireConfig { security, limits, quotas, listeners: Vec::new(), ..WireConfig::default() };
     if let Some(given) = section.take("auto_create_topics").and_then(|value| value.boolean(out)) {
         wire.auto_create_topics = given.value;
     }
@@ -70,7 +74,7 @@ pub(crate) fn read(
         tls: tls.clone().filter(|_| listening.protocol.is_tls()),
     };
     wire.listeners = listening.iter().map(listener).collect();
-    Some(KafkaSettings { wire, spans })
+    Some(KafkaSettings { wire, engine, spans })
 }
 
 /// The texts of a list, or the one that stands there alone.

@@ -4,7 +4,7 @@ mod device;
 mod kafka;
 
 pub(crate) use device::{DEVICE, GROUP, IMPORT, SIMULATE, TAG, TAG_CSV, WRITE, WRITES};
-pub(crate) use kafka::{KAFKA, KAFKA_USER};
+pub(crate) use kafka::{KAFKA, KAFKA_QUOTA, KAFKA_USER};
 
 /// One key.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +51,7 @@ const fn key(
 
 /// Every table that the reader knows.
 pub const TABLES: &[&TableSpec] =
-    &[&PLANT, &LOG, &KAFKA, &KAFKA_USER, &HTTP, &DEVICE, &GROUP, &TAG, &WRITES, &WRITE, &SIMULATE, &IMPORT, &TAG_CSV];
+    &[&PLANT, &LOG, &KAFKA, &KAFKA_USER, &KAFKA_QUOTA, &HTTP, &DEVICE, &GROUP, &TAG, &WRITES, &WRITE, &SIMULATE, &IMPORT, &TAG_CSV];
 
 /// The top of a file.
 pub(crate) const PLANT: TableSpec = TableSpec {

@@ -2,7 +2,7 @@
 
 use crate::Sources;
 use crate::stream::Columns;
-use millstream_broker::WireConfig;
+use millstream_broker::{EmbeddedConfig, WireConfig};
 use millstream_connect::plc_sink::SinkDevice;
 use millstream_connect::plc_source::SourceGroup;
 use millstream_driver::Driver;
@@ -164,6 +164,8 @@ impl fmt::Debug for LogSettings {
 pub struct KafkaSettings {
     /// What the protocol's side of the broker needs, secrets resolved.
     pub wire: WireConfig,
+    /// Groups, producers and transactions.
+    pub engine: EmbeddedConfig,
     /// Where each listener was said; `None` for the default.
     pub spans: Vec<Option<Span>>,
 }
@@ -171,7 +173,7 @@ pub struct KafkaSettings {
 impl PartialEq for KafkaSettings {
     /// The settings count, not where they were said.
     fn eq(&self, other: &Self) -> bool {
-        self.wire == other.wire
+        self.wire == other.wire && self.engine == other.engine
     }
 }
 

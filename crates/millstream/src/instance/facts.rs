@@ -38,8 +38,8 @@ pub(crate) struct Facts {
     /// Sinks and the forwarder, by name.
     pub(super) tasks: Arc<Mutex<BTreeMap<Arc<str>, TaskHandle>>>,
     pub(super) notices: Arc<Notices>,
-    /// Metrics of the engine of the log.
-    pub(super) collectors: Vec<Arc<dyn Collect>>,
+    /// Metrics of the engine of the log, and of the Kafka listeners.
+    pub(super) collectors: Mutex<Vec<Arc<dyn Collect>>>,
     pub(super) space: DiskSpace,
 }
 
@@ -91,7 +91,7 @@ impl Instance for Facts {
             task.metrics().collect(page);
         }
         self.sql.collect(page);
-        for collector in &self.collectors {
+        for collector in self.collectors.lock().iter() {
             collector.collect(page);
         }
     }

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use millstream_broker::{Wire, WireError};
 use millstream_plant::Plant;
 use std::io::ErrorKind;
+use std::sync::Arc;
 
 impl Instance {
     /// Serves the Kafka protocol where the plant wants it.
@@ -23,6 +24,8 @@ impl Instance {
         for (listener, address) in kafka.wire.listeners.iter().zip(wire.addresses()) {
             self.add_listener("Kafka clients", format!("{}://{address}", listener.protocol.name()));
         }
+        let wire = Arc::new(wire);
+        self.facts.collectors.lock().push(wire.clone());
         self.wire = Some(wire);
         Ok(())
     }

@@ -56,7 +56,7 @@ pub(crate) struct Instance {
     notices: Arc<Notices>,
     facts: Arc<Facts>,
     server: Option<Server>,
-    wire: Option<Wire>,
+    wire: Option<Arc<Wire>>,
 }
 
 impl Instance {
@@ -91,7 +91,7 @@ impl Instance {
             sql: sql.clone(),
             tasks: tasks.clone(),
             notices: notices.clone(),
-            collectors: log.collectors.clone(),
+            collectors: Mutex::new(log.collectors.clone()),
             space: DiskSpace(log.embedded.clone()),
         });
         let queries = Arc::new(Queries::new(sql.clone(), log.plant.clone(), notices.clone()));

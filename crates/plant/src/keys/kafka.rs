@@ -44,7 +44,58 @@ const KEYS: &[KeySpec] = &[
         "Whether a topic is made when a client that may make it asks for it (`auto.create.topics.enable`)."),
     key("num_partitions", "number, 1 to 1024", "1", "num_partitions = 3",
         "Partitions of a topic that is made without a number (`num.partitions`)."),
+    key("max_connections", "number, 1 to 100000", "4096", "max_connections = 200",
+        "Connections in all (`max.connections`)."),
+    key("max_connections_per_ip", "number, 1 to 100000", "4096", "max_connections_per_ip = 50",
+        "Connections from one address (`max.connections.per.ip`)."),
+    key("connections_max_idle", "duration, 1s to 30d", "\"10m\"", "connections_max_idle = \"1h\"",
+        "A connection without requests is closed after so long (`connections.max.idle.ms`)."),
+    key("socket_request_max_size", "size, 1MiB or more", "\"100MiB\"", "socket_request_max_size = \"16MiB\"",
+        "The largest request (`socket.request.max.bytes`)."),
+    key("queued_max_request_size", "size, 1MiB or more", "\"256MiB\"", "queued_max_request_size = \"64MiB\"",
+        "Memory for the requests of all connections together; what comes on top waits (`queued.max.request.bytes`)."),
+    key("quotas", "list of tables", "", "[[kafka.quotas]]",
+        "How much clients may send, fetch and ask per second."),
+    key("group_max_size", "number, 1 to 1024", "1024", "group_max_size = 100",
+        "Members of one group (`group.max.size`, `group.consumer.max.size`)."),
+    key("group_min_session_timeout", "duration, 1s to 1d", "\"6s\"", "group_min_session_timeout = \"10s\"",
+        "The shortest session that a member of a classic group may ask for (`group.min.session.timeout.ms`)."),
+    key("group_max_session_timeout", "duration, 1s to 1d", "\"30m\"", "group_max_session_timeout = \"1h\"",
+        "The longest one (`group.max.session.timeout.ms`)."),
+    key("group_initial_rebalance_delay", "duration, 0ms to 1m", "\"0ms\"", "group_initial_rebalance_delay = \"3s\"",
+        "How long the first round of a classic group waits for more members (`group.initial.rebalance.delay.ms`)."),
+    key("group_consumer_session_timeout", "duration, 1s to 1d", "\"45s\"", "group_consumer_session_timeout = \"20s\"",
+        "A member of a group of the newer protocol that was not heard of for so long is put out (`group.consumer.session.timeout.ms`)."),
+    key("group_consumer_heartbeat_interval", "duration, 100ms to 1h", "\"5s\"", "group_consumer_heartbeat_interval = \"3s\"",
+        "How often such members are told to be heard of (`group.consumer.heartbeat.interval.ms`)."),
+    key("offsets_retention", "duration, 1m to 3650d", "\"7d\"", "offsets_retention = \"30d\"",
+        "Offsets of a group without members are forgotten after so long (`offsets.retention.minutes`)."),
+    key("transaction_max_timeout", "duration, 1s to 7d", "\"15m\"", "transaction_max_timeout = \"1h\"",
+        "The longest time-out that a producer may ask for its transactions (`transaction.max.timeout.ms`)."),
+    key("transactional_id_expiration", "duration, 1m to 3650d", "\"7d\"", "transactional_id_expiration = \"30d\"",
+        "A transactional id that was not used for so long is forgotten (`transactional.id.expiration.ms`)."),
+    key("producer_id_expiration", "duration, 1m to 3650d", "\"1d\"", "producer_id_expiration = \"7d\"",
+        "A partition forgets a producer that was not heard of for so long (`producer.id.expiration.ms`)."),
 ];
+
+/// A quota of `[kafka]`. `*` is everybody without a quota of their own, each for themselves.
+#[rustfmt::skip]
+pub(crate) const KAFKA_QUOTA: TableSpec = TableSpec {
+    path: "kafka.quotas",
+    title: "a quota",
+    keys: &[
+        key("user", "text: a user, or `*`", "", "user = \"line2\"",
+            "Whose requests count; `*` is every user that has no quota of its own, each for itself."),
+        key("client_id", "text: a client id, or `*`", "", "client_id = \"dashboard\"",
+            "Under which client id; `*` as for users."),
+        key("produce_size_per_second", "size, 1kB or more", "no limit", "produce_size_per_second = \"2MiB\"",
+            "What may be sent (`producer_byte_rate`)."),
+        key("fetch_size_per_second", "size, 1kB or more", "no limit", "fetch_size_per_second = \"10MiB\"",
+            "What may be fetched (`consumer_byte_rate`)."),
+        key("requests_per_second", "number, 1 to 1000000", "no limit", "requests_per_second = 100",
+            "Requests of any kind."),
+    ],
+};
 
 /// A user of `[kafka]`.
 #[rustfmt::skip]

@@ -31,6 +31,7 @@ mod sasl;
 mod scram;
 mod security;
 mod shape;
+mod threads;
 mod throttle;
 mod tls;
 mod users;

@@ -380,3 +380,25 @@ async fn a_heartbeat_and_a_topic_list_are_counted() {
     assert!(metric(&server, "millstream_kafka_received_bytes_total") > 20.0);
     assert!(metric(&server, "millstream_kafka_sent_bytes_total") > 20.0);
 }
+
+/// With threads of its own the wire serves whatever the rest of the process does, and the other way round.
+#[tokio::test]
+async fn threads_of_its_own_serve_while_the_others_are_busy() {
+    let server = serve_with(WireConfig { threads: 1, ..WireConfig::default() }).await;
+    let address = server.address();
+    // All of it in one go: the test's only thread runs nothing else meanwhile.
+    let answer = {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(&frame(0, 7, "c", &ApiVersionsRequest::default())).unwrap();
+        let mut answer = [0; 10];
+        stream.read_exact(&mut answer).unwrap();
+        answer
+    };
+    assert_eq!(answer[4..], [0, 0, 0, 7, 0, 0]);
+    let mut client = server.client().await;
+    assert_eq!(produced(&client.send(9, &produce(100, -1)).await), (0, 0));
+    server.stop().await;
+    assert!(client.try_send(9, &produce(100, -1)).await.is_err(), "it has ended");
+}

@@ -60,3 +60,5 @@ pub(crate) const LEFT_BEHIND: Duration = Duration::from_secs(5);
 pub(crate) const CLOSING: Duration = Duration::from_secs(5);
 /// The first and the longest pause after a connection could not be accepted.
 pub(crate) const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Threads that may wait for the disk for clients at a time: cold reads, topics made and deleted.
+pub(crate) const BLOCKING_THREADS: usize = 32;

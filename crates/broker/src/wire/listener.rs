@@ -18,6 +18,7 @@
 //! | `insecure = true` | `SecurityConfig::insecure` |
 
 use crate::Embedded;
+use crate::embedded::Inner;
 use crate::error::unavailable;
 use crate::wire::accept::{Connections, accept};
 use crate::wire::access::Security;
@@ -28,6 +29,7 @@ use crate::wire::limits;
 use crate::wire::metrics::WireMetrics;
 use crate::wire::quota::{Meter, Quotas};
 use crate::wire::security::{self, SecurityConfig, SecurityError, SecurityProtocol, TlsConfig};
+use crate::wire::threads::Threads;
 use crate::wire::tls::Tls;
 use crate::wire::wire_limits::WireLimits;
 use millstream_bus::BusError;
@@ -57,6 +59,9 @@ pub struct WireConfig {
     pub limits: WireLimits,
     /// How much they may send, fetch and ask per second.
     pub quotas: Quotas,
+    /// Threads that serve clients and do nothing else, so that clients never hold up the rest of the process; with 0 the threads of
+    /// the runtime that [`Wire::serve`] is called in do it (`num.network.threads` and `num.io.threads` in one).
+    pub threads: usize,
 }
 
 impl Default for WireConfig {
@@ -68,6 +73,7 @@ impl Default for WireConfig {
             partitions: 1,
             limits: WireLimits::default(),
             quotas: Quotas::default(),
+            threads: 0,
             security: SecurityConfig::default(),
         }
     }
@@ -115,6 +121,9 @@ pub enum WireError {
     /// What is kept of users and ACLs cannot be read or written.
     #[error("the users and ACLs cannot be read: {0}")]
     Records(#[from] BusError),
+    /// The system gives no threads.
+    #[error("there are no threads to serve Kafka clients with: {0}")]
+    Threads(io::Error),
 }
 
 /// The Kafka protocol being served. Dropping it ends every connection.
@@ -123,20 +132,32 @@ pub struct Wire {
     addresses: Vec<SocketAddr>,
     broker: Arc<Broker>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    threads: Threads,
 }
 
+/// What is served once everything is started.
+type Started = (Vec<SocketAddr>, Arc<Broker>, Vec<JoinHandle<()>>);
+
 impl Wire {
-    /// Serves `embedded` on the listeners of `config`, inside a tokio runtime.
+    /// Serves `embedded` on the listeners of `config`, inside a tokio runtime. Close or drop it before the engine is closed.
     pub async fn serve(embedded: &Embedded, config: WireConfig) -> Result<Self, WireError> {
         for warning in security::check(&config)? {
             tracing::warn!("{warning}");
         }
+        let threads = Threads::start(config.threads).map_err(WireError::Threads)?;
+        let starting = threads.handle().spawn(Self::start(Arc::clone(&embedded.inner), config));
+        let started = starting.await.map_err(|_| unavailable("given up at shutdown"))?;
+        let (addresses, broker, tasks) = started?;
+        Ok(Self { addresses, broker, tasks: Mutex::new(tasks), threads })
+    }
+
+    /// Starts what serves, on the threads that it shall run on.
+    async fn start(inner: Arc<Inner>, config: WireConfig) -> Result<Started, WireError> {
         let listeners = config.listeners.clone();
         let limits = config.limits.clone();
-        let inner = Arc::clone(&embedded.inner);
         let security = Security::open(&inner.cluster, &config.security).await?;
         let broker = Arc::new(Broker {
-            fetch_sessions: Mutex::new(FetchSessions::new(embedded.inner.clock.now().as_millis())),
+            fetch_sessions: Mutex::new(FetchSessions::new(inner.clock.now().as_millis())),
             inner,
             security,
             budget: Arc::new(Budget::new(limits.request_memory_bytes, limits.answer_memory_bytes)),
@@ -162,7 +183,7 @@ impl Wire {
             }
             tasks.push(tokio::spawn(accept(Arc::clone(&broker), Arc::clone(&counts), listener, tls, socket)));
         }
-        Ok(Self { addresses, broker, tasks: Mutex::new(tasks) })
+        Ok((addresses, broker, tasks))
     }
 
     /// Takes no more connections and requests, lets those at work end, for a few seconds at most, and ends every connection. A
@@ -178,6 +199,7 @@ impl Wire {
                 let _ = task.await;
             }
         }
+        self.threads.idle(deadline).await;
     }
 
     /// Where it listens, in the order of the listeners.

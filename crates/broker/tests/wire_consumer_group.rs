@@ -6,17 +6,23 @@ mod support;
 use kafka_protocol::ResponseError::{self, *};
 use kafka_protocol::messages::consumer_group_describe_response::DescribedGroup;
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
+use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
-use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::{
     ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
-    DeleteGroupsRequest, GroupId, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest,
-    OffsetFetchRequest,
+    CreateAclsRequest, DeleteGroupsRequest, GroupId, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
+    OffsetCommitRequest, OffsetFetchRequest, SaslAuthenticateRequest, SaslHandshakeRequest,
 };
 use kafka_protocol::protocol::StrBytes;
-use millstream_broker::{ConsumerGroupConfig, EmbeddedConfig, WireConfig};
+use millstream_broker::{
+    ConsumerGroupConfig, EmbeddedConfig, ListenerConfig, Mechanism, Password, SecurityConfig,
+    SecurityProtocol, User, WireConfig,
+};
 use millstream_bus::Bus;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -70,7 +76,10 @@ fn holding(member: &str, epoch: i32, topic: Uuid, partitions: &[i32]) -> Consume
     beat(member, epoch).with_topic_partitions(Some(vec![held]))
 }
 
-async fn send(client: &mut Client, request: &ConsumerGroupHeartbeatRequest) -> ConsumerGroupHeartbeatResponse {
+async fn send(
+    client: &mut Client,
+    request: &ConsumerGroupHeartbeatRequest,
+) -> ConsumerGroupHeartbeatResponse {
     client.send(1, request).await
 }
 
@@ -422,7 +431,77 @@ async fn an_empty_group_turns_into_one_of_the_other_kind_and_keeps_its_offsets()
     let kinds: BTreeSet<_> =
         listed(&mut client, ListGroupsRequest::default()).await.into_iter().map(|row| row.1).collect();
     assert_eq!(kinds, BTreeSet::from(["classic".to_owned()]));
-    let asked = OffsetFetchRequestGroup::default().with_group_id(group("g")).with_member_epoch(-1).with_topics(None);
+    let asked =
+        OffsetFetchRequestGroup::default().with_group_id(group("g")).with_member_epoch(-1).with_topics(None);
     let fetched = client.send(8, &OffsetFetchRequest::default().with_groups(vec![asked])).await;
     assert_eq!(fetched.groups[0].topics[0].partitions[0].committed_offset, 0);
+}
+
+/// A connection of a user who is signed in.
+async fn client_of(server: &Server, user: &str) -> Client {
+    let mut client = server.client().await;
+    let handshake = SaslHandshakeRequest::default().with_mechanism(text("PLAIN"));
+    assert_eq!(client.send(1, &handshake).await.error_code, 0);
+    let message = format!("\0{user}\0{user}-secret").into_bytes();
+    let authenticate = SaslAuthenticateRequest::default().with_auth_bytes(message.into());
+    assert_eq!(client.send(2, &authenticate).await.error_code, 0);
+    client
+}
+
+/// A server that admin rules, with topics `t` and `secret`; alice has the rights that are given: kind, name, operation.
+async fn guarded(rights: &[(i8, &str, i8)]) -> (Server, Client, Client) {
+    let user =
+        |name: &str| User { name: name.to_owned(), password: Password::new(&format!("{name}-secret")) };
+    let security = SecurityConfig {
+        mechanisms: vec![Mechanism::Plain],
+        users: vec![user("admin"), user("alice")],
+        super_users: vec!["User:admin".to_owned()],
+        ..SecurityConfig::default()
+    };
+    let listener = ListenerConfig { protocol: SecurityProtocol::SaslPlaintext, ..ListenerConfig::default() };
+    let config = WireConfig { listeners: vec![listener], security, ..WireConfig::default() };
+    let server = Server::with(&fresh_dir("wire_consumer_group"), EmbeddedConfig::default(), config).await;
+    create(&server, "t", 1, &[]).await;
+    create(&server, "t.secret", 1, &[]).await;
+    let (mut admin, alice) = (client_of(&server, "admin").await, client_of(&server, "alice").await);
+    let creation = |(kind, name, operation): &(i8, &str, i8)| {
+        AclCreation::default()
+            .with_resource_type(*kind)
+            .with_resource_name(text(name))
+            .with_resource_pattern_type(3)
+            .with_principal(text("User:alice"))
+            .with_host(text("*"))
+            .with_operation(*operation)
+            .with_permission_type(3)
+    };
+    let request = CreateAclsRequest::default().with_creations(rights.iter().map(creation).collect());
+    assert!(admin.send(3, &request).await.results.iter().all(|result| result.error_code == 0));
+    (server, admin, alice)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_those_who_may_join_and_are_told_of_what_they_may_know() {
+    const TOPIC: i8 = 2;
+    const GROUP: i8 = 3;
+    const READ: i8 = 3;
+    const DESCRIBE: i8 = 8;
+    let (_server, _, mut alice) = guarded(&[(TOPIC, "t", DESCRIBE)]).await;
+    assert_eq!(refused(&mut alice, &join("a")).await, Some(GroupAuthorizationFailed));
+    assert_eq!(error(describe(&mut alice, "g").await.error_code), Some(GroupAuthorizationFailed));
+
+    let (_server, _, mut alice) = guarded(&[(GROUP, "g", READ)]).await;
+    assert_eq!(refused(&mut alice, &join("a")).await, Some(TopicAuthorizationFailed));
+
+    let (_server, mut admin, mut alice) = guarded(&[(GROUP, "g", READ), (TOPIC, "t", DESCRIBE)]).await;
+    assert_eq!(good(&mut alice, &join("a")).await, (1, Some(vec![0])));
+    assert_eq!(describe(&mut alice, "g").await.members.len(), 1);
+    // A regular expression matches no topic that she may not know of.
+    let regex = beat("a", 1).with_subscribed_topic_regex(Some(text("t.*")));
+    let regex = regex.with_subscribed_topic_names(Some(Vec::new()));
+    assert_eq!(good(&mut alice, &regex).await, (2, None));
+    let both = join("b").with_subscribed_topic_names(Some(vec![name("t.secret")]));
+    assert_eq!(good(&mut admin, &both).await, (3, Some(vec![0])));
+    let described = describe(&mut alice, "g").await;
+    assert_eq!((error(described.error_code), described.members.len()), (Some(TopicAuthorizationFailed), 0));
+    assert_eq!(describe(&mut admin, "g").await.members.len(), 2);
 }

@@ -43,7 +43,9 @@ pub(crate) enum MemberError {
     #[error("members of such a group commit with OffsetCommit version 9 or later")]
     OldCommit,
     /// `FENCED_MEMBER_EPOCH`
-    #[error("the member epoch is not the one that the coordinator knows; give up all partitions and join again")]
+    #[error(
+        "the member epoch is not the one that the coordinator knows; give up all partitions and join again"
+    )]
     Fenced,
     /// `GROUP_MAX_SIZE_REACHED`
     #[error("the group has as many members as it may have")]
@@ -139,7 +141,7 @@ pub(crate) struct Resolved {
     /// The state of the topics that it was matched against.
     pub(crate) version: i64,
     /// Since the epoch.
-    pub(crate) resolved_at_ms: i64,
+    pub(crate) at_ms: i64,
 }
 
 /// A group.

@@ -82,6 +82,9 @@ struct Entry {
     checked: Option<(i64, i64)>,
 }
 
+/// Whether each member was there, and what to await before saying so.
+pub(crate) type PutOut = (Vec<Result<(), ResponseError>>, Option<i64>);
+
 /// The answer to a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -212,7 +215,9 @@ impl ConsumerGroups {
             entry.checked = Some((topology.version(), now_ms));
         }
         let now = Instant::now();
-        gone.iter().for_each(|id| entry.timers.forget(id));
+        for id in &gone {
+            entry.timers.forget(id);
+        }
         entry.timers.heard(&beat.member_id, now + self.config.session_timeout);
         if written.is_some() {
             entry.timers.follow(&beat.member_id, &entry.group, now);
@@ -260,7 +265,7 @@ impl ConsumerGroups {
         name: &str,
         leaving: &[(MemberId, Option<Arc<str>>)],
         topology: &Topology,
-    ) -> Option<(Vec<Result<(), ResponseError>>, Option<i64>)> {
+    ) -> Option<PutOut> {
         let mut groups = self.groups.lock();
         let entry = groups.get_mut(name)?;
         let named = leaving.iter().map(|(id, instance_id)| entry.group.named(id, instance_id.as_deref()));
@@ -270,7 +275,9 @@ impl ConsumerGroups {
         let refused = || vec![Err(ResponseError::CoordinatorNotAvailable); leaving.len()];
         let changes = if gone.is_empty() { Vec::new() } else { entry.group.removal(&gone, topology) };
         let Ok(written) = self.write(name, &mut entry.group, changes) else { return Some((refused(), None)) };
-        gone.iter().for_each(|id| entry.timers.forget(id));
+        for id in &gone {
+            entry.timers.forget(id);
+        }
         let results = named.into_iter().map(|named| named.map(drop).map_err(ResponseError::from));
         Some((results.collect(), written))
     }
@@ -292,7 +299,9 @@ impl ConsumerGroups {
         // One batch: a crash leaves all of it or nothing.
         let mut batch = encode(records, usize::MAX, None)?;
         let appended = self.replica.append(&mut batch, count).map_err(bus_error)?;
-        changes.into_iter().for_each(|change| group.apply(change));
+        for change in changes {
+            group.apply(change);
+        }
         Ok(Some(appended.next_offset))
     }
 
@@ -310,11 +319,17 @@ impl ConsumerGroups {
             }
             let removal = entry.group.removal(&due, &self.topology(topics));
             match self.write(name, &mut entry.group, removal) {
-                Ok(_) => due.iter().for_each(|id| entry.timers.forget(id)),
+                Ok(_) => {
+                    for id in &due {
+                        entry.timers.forget(id);
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(group = &**name, %error, "silent members of a group are put out later");
                     let again = now + limits::RETRY_AFTER;
-                    due.iter().for_each(|id| entry.timers.heard(id, again));
+                    for id in &due {
+                        entry.timers.heard(id, again);
+                    }
                 }
             }
         }
@@ -338,6 +353,20 @@ impl ConsumerGroups {
         self.flushed(written).await.map_err(|_| ResponseError::CoordinatorNotAvailable)
     }
 
+    /// Forgets groups without members that have no offsets.
+    pub(crate) fn bury_without_offsets(&self, has_offsets: &dyn Fn(&str) -> bool) {
+        let mut groups = self.groups.lock();
+        groups.retain(|name, entry| {
+            let is_over = entry.group.members.is_empty() && !has_offsets(name);
+            if !is_over {
+                return true;
+            }
+            let deletion = entry.group.deletion();
+            // Where the disk refuses, the next time will do.
+            self.write(name, &mut entry.group, deletion).is_err()
+        });
+    }
+
     /// Whether there is such a group, with members or without. Where there is none, it may be a classic one.
     pub(crate) fn contains(&self, group: &str) -> bool {
         self.groups.lock().contains_key(group)
@@ -345,7 +374,7 @@ impl ConsumerGroups {
 
     /// Whether such a group has members.
     pub(crate) fn is_live(&self, group: &str) -> bool {
-        self.groups.lock().get(group).is_some_and(|entry| !entry.group.members.is_empty())
+        self.look(group, |group| !group.members.is_empty()).unwrap_or(false)
     }
 
     /// Every group and its state.

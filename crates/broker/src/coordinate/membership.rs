@@ -71,11 +71,8 @@ impl Inner {
 
     /// Takes offsets of a group back, so that no crash brings them again.
     pub(crate) async fn remove_offsets(&self, group: &str, of: Vec<TopicPartition>) -> Result<(), BusError> {
-        let record = |of: &TopicPartition| OffsetRecord {
-            group: group.to_owned(),
-            of: of.clone(),
-            committed: None,
-        };
+        let record =
+            |of: &TopicPartition| OffsetRecord { group: group.to_owned(), of: of.clone(), committed: None };
         let records: Vec<_> = of.iter().map(record).collect();
         self.transactions.complete_committers(&records, None).await?;
         self.offsets.remove(group, of).await
@@ -109,23 +106,28 @@ impl Inner {
         for group in groups {
             // The members of consumer groups keep their offsets as long as they read the topics.
             let is_next = self.is_consumer_group(&group);
-            let retention = if is_next {
-                Retention::Unread
-            } else {
-                self.groups.retention(&group)
-            };
+            let retention = if is_next { Retention::Unread } else { self.groups.retention(&group) };
             let reads = |topic: &str| {
-                if is_next { self.consumer_groups.is_subscribed(&group, topic) } else { self.groups.reads(&group, topic) }
+                if is_next {
+                    self.consumer_groups.is_subscribed(&group, topic)
+                } else {
+                    self.groups.reads(&group, topic)
+                }
             };
             let expired = self.offsets.expired(&group, retention, period, reads);
             if expired.is_empty() {
                 continue;
             }
-            tracing::info!(group, partitions = expired.len(), "committed offsets are forgotten: nobody used them");
+            tracing::info!(
+                group,
+                partitions = expired.len(),
+                "committed offsets are forgotten: nobody used them"
+            );
             if let Err(error) = self.remove_offsets(&group, expired).await {
                 tracing::warn!(group, %error, "old offsets are not forgotten yet");
             }
         }
         self.groups.bury_without_offsets();
+        self.consumer_groups.bury_without_offsets(&|group| self.offsets.contains(group));
     }
 }

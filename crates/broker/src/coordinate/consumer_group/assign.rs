@@ -36,7 +36,11 @@ impl Assignor {
     }
 
     /// Distributes the partitions of `topics` over the `members` that read them.
-    pub(crate) fn assign(self, members: &BTreeMap<MemberId, Reader<'_>>, topics: &BTreeMap<Uuid, i32>) -> Assignment {
+    pub(crate) fn assign(
+        self,
+        members: &BTreeMap<MemberId, Reader<'_>>,
+        topics: &BTreeMap<Uuid, i32>,
+    ) -> Assignment {
         match self {
             Self::Uniform => uniform(members, topics),
             Self::Range => range(members, topics),
@@ -67,9 +71,11 @@ fn uniform(members: &BTreeMap<MemberId, Reader<'_>>, topics: &BTreeMap<Uuid, i32
     let mut hands: Vec<_> = members
         .iter()
         .map(|(id, reader)| {
-            let is_there = |at: &Partition| topics.get(&at.0).is_some_and(|count| (0..*count).contains(&at.1));
+            let is_there =
+                |at: &Partition| topics.get(&at.0).is_some_and(|count| (0..*count).contains(&at.1));
             let keeps = |at: &&Partition| reader.topics.contains(&at.0) && is_there(at);
-            let partitions = reader.before.iter().filter(keeps).copied().filter(|at| taken.insert(*at)).collect();
+            let partitions =
+                reader.before.iter().filter(keeps).copied().filter(|at| taken.insert(*at)).collect();
             Hand { id, reader, partitions }
         })
         .collect();
@@ -131,19 +137,24 @@ fn range(members: &BTreeMap<MemberId, Reader<'_>>, topics: &BTreeMap<Uuid, i32>)
     for (topic, count) in topics {
         let readers: Vec<_> = members.iter().filter(|(_, reader)| reader.topics.contains(topic)).collect();
         let count = usize::try_from(*count).unwrap_or(0);
-        let (Some(share), Some(mut extra)) = (count.checked_div(readers.len()), count.checked_rem(readers.len()))
+        let (Some(share), Some(mut extra)) =
+            (count.checked_div(readers.len()), count.checked_rem(readers.len()))
         else {
             continue;
         };
-        let mut free: BTreeSet<Partition> =
-            (0..count).filter_map(|number| i32::try_from(number).ok()).map(|number| (*topic, number)).collect();
+        let mut free: BTreeSet<Partition> = (0..count)
+            .filter_map(|number| i32::try_from(number).ok())
+            .map(|number| (*topic, number))
+            .collect();
         let mut kept = Vec::new();
         for (_, reader) in &readers {
             let had = || reader.before.range((*topic, 0)..=(*topic, i32::MAX)).filter(|at| free.contains(at));
             let has_extra = extra > 0 && had().count() > share;
             extra = extra.saturating_sub(usize::from(has_extra));
             let keeps: Vec<_> = had().take(share.saturating_add(usize::from(has_extra))).copied().collect();
-            keeps.iter().for_each(|at| drop(free.take(at)));
+            for at in &keeps {
+                free.remove(at);
+            }
             kept.push((has_extra, keeps));
         }
         for ((id, _), (has_extra, mut partitions)) in readers.into_iter().zip(kept) {

@@ -6,7 +6,10 @@ use super::change::Change;
 use super::pattern;
 use super::reconcile::{Goal, Step};
 use super::topology::Topology;
-use super::{ConsumerGroup, Current, Held, Member, MemberError, MemberId, MemberState, Partition, Resolved, Subscription};
+use super::{
+    ConsumerGroup, Current, Held, Member, MemberError, MemberId, MemberState, Partition, Resolved,
+    Subscription,
+};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -75,7 +78,11 @@ impl Draft<'_> {
 
 impl ConsumerGroup {
     /// A member is alive, and may have news. It joins with epoch [`JOIN`].
-    pub(crate) fn heartbeat(&self, beat: &Heartbeat, around: &Surroundings<'_>) -> Result<Outcome, MemberError> {
+    pub(crate) fn heartbeat(
+        &self,
+        beat: &Heartbeat,
+        around: &Surroundings<'_>,
+    ) -> Result<Outcome, MemberError> {
         let is_member = self.members.contains_key(&beat.member_id);
         if !is_member && self.members.len() >= around.members_max {
             return Err(MemberError::Full);
@@ -96,7 +103,13 @@ impl ConsumerGroup {
         if draft.group.epoch > draft.group.target_epoch {
             draft.retarget(around);
         }
-        let next = draft.group.step(beat, &said, &before.current, topics_changed || regex_changed, around.topology)?;
+        let next = draft.group.step(
+            beat,
+            &said,
+            &before.current,
+            topics_changed || regex_changed,
+            around.topology,
+        )?;
         let is_full = beat.rebalance_timeout_ms.is_some()
             && (beat.topics.is_some() || beat.regex.is_some())
             && beat.owned.is_some();
@@ -126,7 +139,11 @@ impl ConsumerGroup {
         };
         let holder = self.instances.get(instance_id).and_then(|id| Some((id, self.members.get(id)?)));
         let Some((id, member)) = holder else {
-            return if beat.epoch == JOIN { Ok(known.cloned().unwrap_or_default()) } else { Err(MemberError::Unknown) };
+            return if beat.epoch == JOIN {
+                Ok(known.cloned().unwrap_or_default())
+            } else {
+                Err(MemberError::Unknown)
+            };
         };
         match (*id == beat.member_id, beat.epoch == JOIN) {
             _ if beat.epoch == JOIN && member.current.epoch == LEAVE_STATIC => {
@@ -140,7 +157,13 @@ impl ConsumerGroup {
     }
 
     /// A static member is back under another id, and takes over what it had.
-    fn replace(&self, old_id: &MemberId, old: &Member, new_id: &MemberId, draft: &mut Draft<'_>) -> Arc<Member> {
+    fn replace(
+        &self,
+        old_id: &MemberId,
+        old: &Member,
+        new_id: &MemberId,
+        draft: &mut Draft<'_>,
+    ) -> Arc<Member> {
         let current = Current { epoch: JOIN, previous_epoch: JOIN, ..old.current.clone() };
         let successor = Member { said: old.said.clone(), current };
         let target = self.target.get(old_id).cloned();
@@ -229,7 +252,11 @@ impl ConsumerGroup {
     }
 
     /// A member leaves, for good ([`LEAVE`]) or to come back ([`LEAVE_STATIC`]). The changes, and whether it is gone.
-    pub(crate) fn leave(&self, beat: &Heartbeat, topology: &Topology) -> Result<(Vec<Change>, bool), MemberError> {
+    pub(crate) fn leave(
+        &self,
+        beat: &Heartbeat,
+        topology: &Topology,
+    ) -> Result<(Vec<Change>, bool), MemberError> {
         let member = self.members.get(&beat.member_id);
         if let Some(instance_id) = &beat.instance_id {
             let holder = self.instances.get(instance_id).ok_or(MemberError::Unknown)?;
@@ -244,7 +271,13 @@ impl ConsumerGroup {
         // Commits of whoever it was before count no more.
         let assigned: Held = member.current.assigned.keys().map(|at| (*at, 0)).collect();
         let previous_epoch = member.current.previous_epoch;
-        let left = Current { epoch: LEAVE_STATIC, previous_epoch, assigned, revoking: Held::new(), ..member.current.clone() };
+        let left = Current {
+            epoch: LEAVE_STATIC,
+            previous_epoch,
+            assigned,
+            revoking: Held::new(),
+            ..member.current.clone()
+        };
         Ok((vec![Change::Current(Arc::clone(&beat.member_id), Some(Box::new(left)))], false))
     }
 }
@@ -261,7 +294,8 @@ fn check_epoch(member: &Member, beat: &Heartbeat) -> Result<(), MemberError> {
 }
 
 fn updated(before: &Subscription, beat: &Heartbeat) -> Subscription {
-    let or_before = |new: &Option<Arc<str>>, before: &Option<Arc<str>>| new.clone().or_else(|| before.clone());
+    let or_before =
+        |new: &Option<Arc<str>>, before: &Option<Arc<str>>| new.clone().or_else(|| before.clone());
     Subscription {
         instance_id: or_before(&beat.instance_id, &before.instance_id),
         rack_id: or_before(&beat.rack_id, &before.rack_id),
@@ -275,17 +309,23 @@ fn updated(before: &Subscription, beat: &Heartbeat) -> Subscription {
 }
 
 impl Draft<'_> {
-    fn change_regex(&mut self, old: &str, new: &Arc<str>, around: &Surroundings<'_>) -> Result<(), MemberError> {
+    fn change_regex(
+        &mut self,
+        old: &str,
+        new: &Arc<str>,
+        around: &Surroundings<'_>,
+    ) -> Result<(), MemberError> {
         self.drop_regex(old);
         if !new.is_empty() && !self.group.resolved.contains_key(new) {
-            let topics = pattern::resolve(new, around.topology, around.may_see).map_err(MemberError::Regex)?;
+            let topics =
+                pattern::resolve(new, around.topology, around.may_see).map_err(MemberError::Regex)?;
             self.put_regex(new, topics, around);
         }
         Ok(())
     }
 
     fn put_regex(&mut self, regex: &Arc<str>, topics: BTreeSet<Arc<str>>, around: &Surroundings<'_>) {
-        let resolved = Resolved { topics, version: around.topology.version(), resolved_at_ms: around.now_ms };
+        let resolved = Resolved { topics, version: around.topology.version(), at_ms: around.now_ms };
         self.put(Change::Regex(Arc::clone(regex), Some(resolved)));
     }
 

@@ -27,7 +27,10 @@ fn compile(pattern: &str) -> Result<Regex, String> {
         return Err(format!("a regular expression has at most {max} bytes, not {}", pattern.len()));
     }
     let build = |pattern: &str| {
-        RegexBuilder::new(pattern).size_limit(limits::REGEX_COMPILED_BYTES).nest_limit(limits::REGEX_NESTING).build()
+        RegexBuilder::new(pattern)
+            .size_limit(limits::REGEX_COMPILED_BYTES)
+            .nest_limit(limits::REGEX_NESTING)
+            .build()
     };
     let pattern = unquoted(pattern);
     // On its own first: a pattern like `a)|(b` must not become one by what is put around it.
@@ -74,12 +77,15 @@ mod tests {
 
     fn topology() -> Topology {
         let shape = Shape { id: Uuid::nil(), partitions: 1 };
-        ["plant.a", "plant.b", "plantXa", "other", "x-plant.a"].into_iter().map(|name| (name.into(), shape)).collect()
+        ["plant.a", "plant.b", "plantXa", "other", "x-plant.a"]
+            .into_iter()
+            .map(|name| (name.into(), shape))
+            .collect()
     }
 
     fn matched(pattern: &str) -> Vec<String> {
         let topics = resolve(pattern, &topology(), &|_| true).unwrap();
-        topics.iter().map(|name| name.to_string()).collect()
+        topics.iter().map(ToString::to_string).collect()
     }
 
     #[test]

@@ -61,8 +61,11 @@ impl Step<'_> {
 
     /// Takes away what belongs to topics that the member gave up, without waiting for a new target.
     fn shrink(&self, current: &Current) -> Current {
-        let (assigned, given_up): (Held, Held) =
-            current.assigned.iter().map(|(at, epoch)| (*at, *epoch)).partition(|(at, _)| (self.is_subscribed)(at.0));
+        let (assigned, given_up): (Held, Held) = current
+            .assigned
+            .iter()
+            .map(|(at, epoch)| (*at, *epoch))
+            .partition(|(at, _)| (self.is_subscribed)(at.0));
         if given_up.is_empty() {
             return current.clone();
         }
@@ -84,13 +87,23 @@ impl Step<'_> {
             let state = MemberState::UnrevokedPartitions;
             return Current { state, assigned, revoking, ..*current };
         }
-        let missing = self.goal.partitions.iter().filter(|at| goal(at) && !current.assigned.contains_key(*at));
-        let (free, unreleased): (Vec<&Partition>, Vec<&Partition>) = missing.partition(|at| (self.is_free)(at));
+        let missing =
+            self.goal.partitions.iter().filter(|at| goal(at) && !current.assigned.contains_key(*at));
+        let (free, unreleased): (Vec<&Partition>, Vec<&Partition>) =
+            missing.partition(|at| (self.is_free)(at));
         assigned.extend(free.into_iter().map(|at| (*at, self.goal.epoch)));
         Current {
             epoch: self.goal.epoch,
-            previous_epoch: if current.epoch == self.goal.epoch { current.previous_epoch } else { current.epoch },
-            state: if unreleased.is_empty() { MemberState::Stable } else { MemberState::UnreleasedPartitions },
+            previous_epoch: if current.epoch == self.goal.epoch {
+                current.previous_epoch
+            } else {
+                current.epoch
+            },
+            state: if unreleased.is_empty() {
+                MemberState::Stable
+            } else {
+                MemberState::UnreleasedPartitions
+            },
             assigned,
             revoking: Held::new(),
         }

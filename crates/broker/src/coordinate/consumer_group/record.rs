@@ -37,7 +37,9 @@ pub(crate) fn encode(group: &str, change: &Change, now: Timestamp) -> Record {
     let mut put_key = |kind: i16, id: Option<&str>| {
         key.put_i16(kind);
         put_string(&mut key, group);
-        id.iter().for_each(|id| put_string(&mut key, id));
+        if let Some(id) = id {
+            put_string(&mut key, id);
+        }
     };
     let is_some = match change {
         Change::Epoch(epoch) => {
@@ -177,7 +179,9 @@ fn put_tagged_i64(out: &mut BytesMut, value: i64) {
     if value == 0 {
         return put_varint(out, 0);
     }
-    [1, 0, 8].into_iter().for_each(|number| put_varint(out, number));
+    for number in [1, 0, 8] {
+        put_varint(out, number);
+    }
     out.put_i64(value);
 }
 
@@ -236,7 +240,9 @@ fn take_subscription(from: &mut Bytes) -> Option<Subscription> {
 
 fn put_texts(out: &mut BytesMut, texts: &BTreeSet<Arc<str>>) {
     put_len(out, texts.len());
-    texts.iter().for_each(|text| put_text(out, Some(text)));
+    for text in texts {
+        put_text(out, Some(text));
+    }
 }
 
 fn take_texts(from: &mut Bytes) -> Option<BTreeSet<Arc<str>>> {
@@ -277,7 +283,9 @@ fn put_topics<T>(
     for (topic, partitions) in topics {
         put_uuid(out, *topic);
         put_len(out, partitions.len());
-        partitions.iter().for_each(|(partition, _)| out.put_i32(*partition));
+        for (partition, _) in partitions {
+            out.put_i32(*partition);
+        }
         match tagged(*topic, partitions) {
             Some(bytes) => {
                 put_varint(out, 1);
@@ -320,7 +328,9 @@ fn put_held(out: &mut BytesMut, held: &Held) {
     put_topics(out, &by_topic(held.iter().map(|(at, epoch)| (*at, *epoch))), |_, partitions| {
         let mut epochs = BytesMut::new();
         put_len(&mut epochs, partitions.len());
-        partitions.iter().for_each(|(_, epoch)| epochs.put_i32(*epoch));
+        for (_, epoch) in partitions {
+            epochs.put_i32(*epoch);
+        }
         Some(epochs.freeze())
     });
 }
@@ -359,13 +369,15 @@ fn take_current(from: &mut Bytes) -> Option<Current> {
 fn put_resolved(out: &mut BytesMut, resolved: &Resolved) {
     put_texts(out, &resolved.topics);
     out.put_i64(resolved.version);
-    out.put_i64(resolved.resolved_at_ms);
+    out.put_i64(resolved.at_ms);
     put_varint(out, 0);
 }
 
 fn take_resolved(from: &mut Bytes) -> Option<Resolved> {
-    let (topics, version, resolved_at_ms) =
-        (take_texts(from)?, from.try_get_i64().ok()?, from.try_get_i64().ok()?);
+    let (topics, version, at_ms) = (take_texts(from)?, from.try_get_i64().ok()?, from.try_get_i64().ok()?);
     skip_tagged(from)?;
-    Some(Resolved { topics, version, resolved_at_ms })
+    Some(Resolved { topics, version, at_ms })
 }
+
+#[cfg(test)]
+mod tests;

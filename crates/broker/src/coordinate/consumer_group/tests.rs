@@ -193,7 +193,8 @@ fn a_static_member_comes_back_to_what_it_had() {
 
 #[test]
 fn a_regular_expression_follows_the_topics() {
-    let matching = |beat: Heartbeat, regex: &str| Heartbeat { regex: Some(regex.into()), topics: None, ..beat };
+    let matching =
+        |beat: Heartbeat, regex: &str| Heartbeat { regex: Some(regex.into()), topics: None, ..beat };
     let mut group = ConsumerGroup::default();
     let before = topology(&[("plant.a", 1, 1), ("x", 2, 1)]);
     let outcome = group.take(&matching(join("a", &[]), "plant.*"), &before).unwrap();

@@ -51,7 +51,9 @@ async fn heartbeat(
         return Err(Refusal::new(ResponseError::TopicAuthorizationFailed, message));
     }
     check(call.version, &request).map_err(|message| Refusal::new(ResponseError::InvalidRequest, message))?;
-    if let Some(unknown) = request.server_assignor.as_deref().filter(|name| Assignor::from_name(name).is_none()) {
+    if let Some(unknown) =
+        request.server_assignor.as_deref().filter(|name| Assignor::from_name(name).is_none())
+    {
         let names = Assignor::ALL.map(Assignor::name).join("`, `");
         let message = format!("there is no assignor `{unknown}`; there are `{names}`");
         return Err(Refusal::new(ResponseError::UnsupportedAssignor, message));
@@ -104,7 +106,10 @@ fn check(version: i16, request: &ConsumerGroupHeartbeatRequest) -> Result<(), &'
         Err("there is no such member epoch")
     } else if ids(request).any(|id| id.len() > limits::GROUP_ID_BYTES) {
         Err("an id is too long")
-    } else if request.subscribed_topic_names.as_ref().is_some_and(|topics| topics.len() > limits::SUBSCRIBED_TOPICS)
+    } else if request
+        .subscribed_topic_names
+        .as_ref()
+        .is_some_and(|topics| topics.len() > limits::SUBSCRIBED_TOPICS)
     {
         Err("there are too many topics in the subscription")
     } else if owned().map(|topic| topic.partitions.len()).sum::<usize>() > limits::OWNED_PARTITIONS {
@@ -128,9 +133,10 @@ fn beat_of(call: &Call, request: ConsumerGroupHeartbeatRequest) -> Heartbeat {
         shared(request.member_id)
     };
     let owned = |topics: Vec<kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions>| {
-        let of_topic = |topic: kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions| {
-            topic.partitions.into_iter().map(move |partition| (topic.topic_id, partition))
-        };
+        let of_topic =
+            |topic: kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions| {
+                topic.partitions.into_iter().map(move |partition| (topic.topic_id, partition))
+            };
         topics.into_iter().flat_map(of_topic).collect()
     };
     Heartbeat {
@@ -139,7 +145,9 @@ fn beat_of(call: &Call, request: ConsumerGroupHeartbeatRequest) -> Heartbeat {
         instance_id: request.instance_id.map(shared),
         rack_id: request.rack_id.map(shared),
         rebalance_timeout_ms: Some(request.rebalance_timeout_ms).filter(|timeout| *timeout != -1),
-        topics: request.subscribed_topic_names.map(|topics| topics.into_iter().map(|topic| shared(topic.0)).collect()),
+        topics: request
+            .subscribed_topic_names
+            .map(|topics| topics.into_iter().map(|topic| shared(topic.0)).collect()),
         regex: request.subscribed_topic_regex.map(shared),
         assignor: request.server_assignor.map(shared),
         owned: request.topic_partitions.map(owned),
@@ -193,7 +201,9 @@ fn describe(call: &Call, id: &str) -> described::DescribedGroup {
     };
     let topics = |member: &described::Member| {
         let both = [&member.assignment, &member.target_assignment];
-        both.map(|assignment| assignment.topic_partitions.iter().map(|topic| topic.topic_name.clone()).collect())
+        both.map(|assignment| {
+            assignment.topic_partitions.iter().map(|topic| topic.topic_name.clone()).collect()
+        })
     };
     let topics: BTreeSet<TopicName> =
         group.members.iter().flat_map(topics).flat_map(|topics: Vec<TopicName>| topics).collect();
@@ -244,10 +254,7 @@ fn described_member(
 }
 
 /// Without topics that were deleted.
-fn assignment(
-    partitions: impl Iterator<Item = Partition>,
-    topology: &Topology,
-) -> described::Assignment {
+fn assignment(partitions: impl Iterator<Item = Partition>, topology: &Topology) -> described::Assignment {
     let topic = |(id, partitions): (Uuid, Vec<i32>)| {
         let name = StrBytes::from_string(topology.name(id)?.to_string());
         let topic = described::TopicPartitions::default().with_topic_id(id).with_partitions(partitions);

@@ -1,4 +1,5 @@
 //! Both assignors on random groups: everything is assigned once, evenly, and no more moves than must.
+#![expect(clippy::indexing_slicing, reason = "a panic is a failed test")]
 
 use super::*;
 use proptest::prelude::*;
@@ -16,8 +17,10 @@ struct Case {
 
 impl Case {
     fn assign(&self, assignor: Assignor) -> Assignment {
-        let reader = |(topics, before): &'_ (BTreeSet<Uuid>, BTreeSet<Partition>)| (topics.clone(), before.clone());
-        let members: BTreeMap<_, _> = self.members.iter().map(|(id, member)| (id.clone(), reader(member))).collect();
+        let reader =
+            |(topics, before): &'_ (BTreeSet<Uuid>, BTreeSet<Partition>)| (topics.clone(), before.clone());
+        let members: BTreeMap<_, _> =
+            self.members.iter().map(|(id, member)| (id.clone(), reader(member))).collect();
         let members = members
             .iter()
             .map(|(id, (topics, before))| (id.clone(), Reader { topics: topics.clone(), before }))
@@ -62,10 +65,11 @@ impl Case {
 fn cases(alike: bool) -> impl Strategy<Value = Case> {
     let topics = prop::collection::vec(1..9_i32, 1..6);
     let members = prop::collection::vec(prop::collection::btree_set(0..7_u128, 0..7), 1..8);
-    (topics, members, prop::collection::vec(0..9_usize, 64), prop::collection::btree_set(0..7_u128, 0..7)).prop_map(
-        move |(counts, members, holders, all)| {
+    (topics, members, prop::collection::vec(0..9_usize, 64), prop::collection::btree_set(0..7_u128, 0..7))
+        .prop_map(move |(counts, members, holders, all)| {
             let topics: BTreeMap<_, _> = (0..).map(topic).zip(counts).collect();
-            let partitions = (0..7).flat_map(|number| (0..9).map(move |partition| (topic(number), partition)));
+            let partitions =
+                (0..7).flat_map(|number| (0..9).map(move |partition| (topic(number), partition)));
             let held: Vec<_> = partitions.zip(holders.into_iter().cycle()).collect();
             let member = |(index, reads): (usize, BTreeSet<u128>)| {
                 let reads = if alike { &all } else { &reads };
@@ -73,8 +77,7 @@ fn cases(alike: bool) -> impl Strategy<Value = Case> {
                 (MemberId::from(format!("m{index}")), (reads.iter().copied().map(topic).collect(), before))
             };
             Case { topics, members: members.into_iter().enumerate().map(member).collect() }
-        },
-    )
+        })
 }
 
 proptest! {
@@ -147,7 +150,8 @@ proptest! {
 #[test]
 fn a_third_member_takes_two_of_six_and_the_others_keep_the_rest() {
     let reads = BTreeSet::from([topic(0)]);
-    let held = |numbers: std::ops::Range<i32>| numbers.map(|number| (topic(0), number)).collect::<BTreeSet<_>>();
+    let held =
+        |numbers: std::ops::Range<i32>| numbers.map(|number| (topic(0), number)).collect::<BTreeSet<_>>();
     let members = BTreeMap::from([
         (MemberId::from("a"), (reads.clone(), held(0..3))),
         (MemberId::from("b"), (reads.clone(), held(3..6))),

@@ -20,14 +20,35 @@ struct Client {
 
 #[derive(Debug, Clone)]
 enum Event {
-    Join { client: usize, topics: Vec<usize>, regex: bool, is_static: bool },
-    Beat { client: usize, lost: bool },
-    Subscribe { client: usize, topics: Vec<usize> },
-    Leave { client: usize, comes_back: bool },
+    Join {
+        client: usize,
+        topics: Vec<usize>,
+        regex: bool,
+        is_static: bool,
+    },
+    Beat {
+        client: usize,
+        lost: bool,
+    },
+    Subscribe {
+        client: usize,
+        topics: Vec<usize>,
+    },
+    Leave {
+        client: usize,
+        comes_back: bool,
+    },
     /// The coordinator puts a member out.
-    Expire { client: usize },
-    Topic { number: usize, partitions: i32 },
-    Delete { number: usize },
+    Expire {
+        client: usize,
+    },
+    Topic {
+        number: usize,
+        partitions: i32,
+    },
+    Delete {
+        number: usize,
+    },
     Restart,
 }
 
@@ -100,7 +121,9 @@ impl World {
                 self.clients[client].full = true;
                 self.beat(client, false);
             }
-            Event::Leave { client, comes_back } if self.clients[client].epoch > 0 => self.leave(client, comes_back),
+            Event::Leave { client, comes_back } if self.clients[client].epoch > 0 => {
+                self.leave(client, comes_back);
+            }
             Event::Expire { client } => {
                 let id: MemberId = self.names[client].as_str().into();
                 if self.group.members.contains_key(&id) {
@@ -162,7 +185,8 @@ impl World {
             Err(MemberError::UnreleasedInstance) => {}
             Err(MemberError::Fenced | MemberError::Unknown | MemberError::FencedInstance) => {
                 let client = &mut self.clients[index];
-                *client = Client { full: true, owned: BTreeSet::new(), told: None, epoch: 0, ..client.clone() };
+                *client =
+                    Client { full: true, owned: BTreeSet::new(), told: None, epoch: 0, ..client.clone() };
             }
             Err(error) => panic!("{error}"),
         }

@@ -180,7 +180,7 @@ impl TopicConfig {
             "message.timestamp.after.max.ms" => self.timestamp_after_max_ms = number(0)?,
             "compression.type" => {
                 self.compression = parse_compression(value)
-                    .ok_or_else(|| bad("producer, uncompressed, gzip, snappy, lz4 or zstd"))?;
+                    .map_err(|()| bad("producer, uncompressed, gzip, snappy, lz4 or zstd"))?;
             }
             "millstream.reserved" => self.reserved = value.parse().map_err(|_| bad("true or false"))?,
             _ if WITHOUT_EFFECT.contains(&name) => {}
@@ -190,17 +190,17 @@ impl TopicConfig {
     }
 }
 
-/// `None` within for `producer`.
-fn parse_compression(value: &str) -> Option<Option<Compression>> {
-    Some(match value {
-        "producer" => None,
-        "uncompressed" => Some(Compression::None),
-        "gzip" => Some(Compression::Gzip),
-        "snappy" => Some(Compression::Snappy),
-        "lz4" => Some(Compression::Lz4),
-        "zstd" => Some(Compression::Zstd),
-        _ => return None,
-    })
+/// `None` for `producer`; an error for what is no `compression.type`.
+fn parse_compression(value: &str) -> Result<Option<Compression>, ()> {
+    Ok(Some(match value {
+        "producer" => return Ok(None),
+        "uncompressed" => Compression::None,
+        "gzip" => Compression::Gzip,
+        "snappy" => Compression::Snappy,
+        "lz4" => Compression::Lz4,
+        "zstd" => Compression::Zstd,
+        _ => return Err(()),
+    }))
 }
 
 fn parse_cleanup(value: &str) -> Option<Cleanup> {

@@ -172,4 +172,10 @@ impl TopicConfig {
 const NO_TIMESTAMP: i64 = -1;
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
 mod tests;

@@ -2,7 +2,8 @@
 //!
 //! What it is: durable, ordered, indexed files with group commit, recovery, retention and compaction.
 //! What it is not: it knows no requests, consumer groups, producers' state or open transactions (`millstream-broker` does),
-//! and does not look into records except to compact them.
+//! and does not look into records except to compact them, and where a topic's settings ask for it
+//! ([`TopicConfig::take_in`]).
 //!
 //! Three types to know: [`Log`] (a data directory in use), [`Partition`] (append, read, wait), [`Disk`] (the one door to
 //! files; [`OsDisk`] is the real one, [`SimDisk`] one that loses whatever was not synced).

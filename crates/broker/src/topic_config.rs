@@ -14,7 +14,7 @@ pub(crate) struct Definition {
     pub(crate) kind: Kind,
     /// The broker's property that sets the default; none where there is none.
     pub(crate) server_property: Option<&'static str>,
-    /// Kafka's default, and this log's where it says nothing else.
+    /// Kafka's default, for what the log does not know.
     default: &'static str,
     pub(crate) documentation: &'static str,
 }
@@ -116,11 +116,6 @@ pub(crate) fn definition(name: &str) -> Option<&'static Definition> {
 }
 
 impl Definition {
-    /// Kafka's default.
-    pub(crate) fn kafka_default(&self) -> &'static str {
-        self.default
-    }
-
     /// What holds for a topic that says nothing: the log's default, and where it has none, Kafka's.
     pub(crate) fn default(&self, log: &TopicConfig) -> String {
         effective(self.name, log).unwrap_or_else(|| self.default.to_owned())

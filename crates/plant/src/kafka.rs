@@ -264,7 +264,28 @@ fn tls(
                 .help("add `tls_client_authorities = \"tls/clients-ca.pem\"`"),
         );
     }
-    let certificate = match (certificate, key) {
+    let certificate = certificate_of(certificate, key, names, data_dir, out)?;
+    let principal_mapping = mapping.and_then(|said| principal_rules(&said, out)).unwrap_or_default();
+    let client_authorities = authorities.map(|(_, path)| path);
+    Some(TlsConfig {
+        certificate,
+        client_authentication: authentication,
+        client_authorities,
+        principal_mapping,
+    })
+}
+
+type SaidFile = (Said<Text>, PathBuf);
+
+/// The certificate with its key, or the one that is made where there is neither.
+fn certificate_of(
+    certificate: Option<SaidFile>,
+    key: Option<SaidFile>,
+    names: Option<(Value<'_>, Vec<Said<Text>>)>,
+    data_dir: &Path,
+    out: &mut Mistakes,
+) -> Option<Certificate> {
+    Some(match (certificate, key) {
         (Some((said, certificate)), Some((_, key))) => {
             if let Some((value, _)) = names {
                 let idle = said.with(()).warning("no-effect", "`tls_names` has no effect");
@@ -293,14 +314,6 @@ fn tls(
             let names = names.iter().map(|name| name.as_str().to_owned()).collect();
             Certificate::Own { directory: data_dir.to_owned(), names }
         }
-    };
-    let principal_mapping = mapping.and_then(|said| principal_rules(&said, out)).unwrap_or_default();
-    let client_authorities = authorities.map(|(_, path)| path);
-    Some(TlsConfig {
-        certificate,
-        client_authentication: authentication,
-        client_authorities,
-        principal_mapping,
     })
 }
 

@@ -164,13 +164,13 @@ pub(crate) trait Answered<R> {
 }
 
 impl<R> Answered<R> for Option<R> {
-    fn of(self) -> Result<Option<R>, Close> {
+    fn of(self) -> Result<Self, Close> {
         Ok(self)
     }
 }
 
 impl<R> Answered<R> for Result<Option<R>, Close> {
-    fn of(self) -> Result<Option<R>, Close> {
+    fn of(self) -> Self {
         self
     }
 }

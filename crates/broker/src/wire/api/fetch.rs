@@ -64,10 +64,13 @@ pub(crate) async fn fetch(
     };
     let parts = wanted
         .into_iter()
-        .map(|wanted| match has_replica {
-            // Nobody else has a copy of anything: whoever says so is mistaken, or worse.
-            true => Part::refused(wanted, ResponseError::NotLeaderOrFollower),
-            false => Part::find(call, wanted, by_id, isolation),
+        .map(|wanted| {
+            if has_replica {
+                // Nobody else has a copy of anything: whoever says so is mistaken, or worse.
+                Part::refused(wanted, ResponseError::NotLeaderOrFollower)
+            } else {
+                Part::find(call, wanted, by_id, isolation)
+            }
         })
         .collect();
     let call = Arc::clone(call);

@@ -20,20 +20,21 @@ pub(crate) async fn describe_log_dirs(
 ) -> DescribeLogDirsResponse {
     if !call.may(Operation::Describe, Resource::Cluster) {
         let response = DescribeLogDirsResponse::default();
-        return match call.version >= TOP_LEVEL_ERROR {
-            true => response.with_error_code(ResponseError::ClusterAuthorizationFailed.code()),
-            // Older clients find no directory at all.
-            false => response,
+        // Older clients find no directory at all.
+        let code = if call.version >= TOP_LEVEL_ERROR {
+            ResponseError::ClusterAuthorizationFailed.code()
+        } else {
+            0
         };
+        return response.with_error_code(code);
     }
     let log = call.broker.inner.topics.log();
-    let asked: Vec<(TopicName, Vec<i32>)> = match request.topics {
-        Some(topics) => topics.into_iter().map(|topic| (topic.topic, topic.partitions)).collect(),
-        None => {
-            let topics = log.topics().into_iter().filter(|topic| !topics::is_hidden(&topic.name));
-            let name = |name: String| TopicName(StrBytes::from_string(name));
-            topics.map(|topic| (name(topic.name), (0..topic.partitions).collect())).collect()
-        }
+    let asked: Vec<(TopicName, Vec<i32>)> = if let Some(topics) = request.topics {
+        topics.into_iter().map(|topic| (topic.topic, topic.partitions)).collect()
+    } else {
+        let topics = log.topics().into_iter().filter(|topic| !topics::is_hidden(&topic.name));
+        let name = |name: String| TopicName(StrBytes::from_string(name));
+        topics.map(|topic| (name(topic.name), (0..topic.partitions).collect())).collect()
     };
     let topics = asked.into_iter().filter_map(|(name, partitions)| {
         let sizes = partitions.into_iter().filter_map(|partition| {

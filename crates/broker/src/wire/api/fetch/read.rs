@@ -149,10 +149,10 @@ impl Source {
         self.more.mark_unchanged();
         self.appended_bytes = self.replica.log().appended_bytes();
         let replica = &self.replica;
-        replica.check_exists().map_err(|_| match self.by_id {
-            true => ResponseError::UnknownTopicId,
-            false => ResponseError::UnknownTopicOrPartition,
-        })?;
+        if replica.check_exists().is_err() {
+            let by_name = ResponseError::UnknownTopicOrPartition;
+            return Err(if self.by_id { ResponseError::UnknownTopicId } else { by_name });
+        }
         place::check_epoch(wanted.leader_epoch)?;
         let was_fenced = replica.log().is_fenced();
         let range = replica.range();

@@ -56,6 +56,30 @@ impl Ended {
         self.markers.iter().any(|marker| marker.at == *at && lacks(marker))
     }
 
+    /// An open transaction that is aborted, in partitions that cannot be used now too.
+    fn aborted(key: TransactionKey, open: Open) -> Self {
+        let touched = open.touched.into_values().map(|touched| touched.replica);
+        let mut ended = Self::new(key, ControlKind::Abort, touched);
+        let marker =
+            |of: Registered| Marker { at: of.at, topic_id: of.topic_id, replica: None, written: None };
+        ended.markers.extend(open.unusable.into_iter().map(marker));
+        ended
+    }
+
+    /// The decision that takes the place of one that may be on disk or not.
+    fn overruling(&self, ongoing: &TransactionRecord) -> TransactionRecord {
+        let touched =
+            self.markers.iter().map(|marker| Registered { at: marker.at.clone(), topic_id: marker.topic_id });
+        TransactionRecord {
+            producer_id: self.key.0,
+            epoch: self.key.1,
+            decision: Decision::Abort,
+            touched: touched.collect(),
+            offsets: Vec::new(),
+            ..ongoing.clone()
+        }
+    }
+
     pub(super) fn new(
         key: TransactionKey,
         kind: ControlKind,
@@ -125,8 +149,7 @@ impl Transactions {
     pub(super) fn leave_in_doubt(&self, producer: &mut Producer, open: Open, error: &BusError) -> BusError {
         tracing::error!(id = producer.id, %error, "the disk failed under the decision of a transaction");
         self.offsets.settle_pending(&producer.id);
-        let touched = open.touched.into_values().map(|touched| touched.replica);
-        let doubtful = Ended { in_doubt: true, ..Ended::new(producer.key, ControlKind::Abort, touched) };
+        let doubtful = Ended { in_doubt: true, ..Ended::aborted(producer.key, open) };
         producer.unsettled.push(doubtful);
         BusError::Unknown(producer.id.clone())
     }
@@ -233,9 +256,10 @@ impl Transactions {
         // In place, because a caller that is cancelled must leave everything where it is.
         while let Some(ended) = producer.unsettled.first_mut() {
             if ended.in_doubt {
-                self.write(&ongoing).await?;
+                // Its partitions stay named until their markers are on disk.
+                self.write(&ended.overruling(&ongoing)).await?;
                 ended.in_doubt = false;
-                producer.decision_on_disk = false;
+                producer.decision_on_disk = true;
             }
             self.settle_one(ended).await?;
             producer.unsettled.remove(0);

@@ -61,14 +61,16 @@ fn put_nullable(out: &mut BytesMut, text: Option<&str>) {
     }
 }
 
-/// The outer `None` is damage.
-fn take_nullable(from: &mut Bytes) -> Option<Option<String>> {
-    if from.get(..2)? == [0xff, 0xff] {
+/// A string or null; nothing where it is damaged.
+fn take_nullable(from: &mut Bytes) -> Result<Option<String>, Damaged> {
+    if from.get(..2) == Some(&[0xff, 0xff]) {
         from.advance(2);
-        return Some(None);
+        return Ok(None);
     }
-    take_string(from).map(Some)
+    take_string(from).map(Some).ok_or(Damaged)
 }
+
+struct Damaged;
 
 fn put_bytes(out: &mut BytesMut, bytes: &Bytes) {
     // A request is limited to far less than 2 GiB.
@@ -134,7 +136,7 @@ impl GroupValue {
         }
         let protocol_type = take_string(&mut from)?;
         let generation = from.try_get_i32().ok()?;
-        let (protocol, leader) = (take_nullable(&mut from)?, take_nullable(&mut from)?);
+        let (protocol, leader) = (take_nullable(&mut from).ok()?, take_nullable(&mut from).ok()?);
         let state_since_ms = if version >= 2 { from.try_get_i64().ok()? } else { -1 };
         let count = from.try_get_i32().ok()?;
         let members = (0..count).map(|_| MemberValue::decode(&mut from, version));
@@ -147,7 +149,7 @@ impl MemberValue {
     fn decode(from: &mut Bytes, version: i16) -> Option<Self> {
         Some(Self {
             member: take_string(from)?,
-            instance: if version >= 3 { take_nullable(from)? } else { None },
+            instance: if version >= 3 { take_nullable(from).ok()? } else { None },
             client: Client { id: take_string(from)?, host: take_string(from)? },
             rebalance_timeout_ms: if version >= 1 { from.try_get_i32().ok()? } else { -1 },
             session_timeout_ms: from.try_get_i32().ok()?,
@@ -169,9 +171,23 @@ mod tests {
     fn member() -> impl Strategy<Value = MemberValue> {
         let texts = (".{0,20}", prop::option::of(".{1,20}"), ".{0,20}", ".{0,20}");
         (texts, any::<i32>(), any::<i32>(), bytes(), bytes()).prop_map(
-            |((member, instance, id, host), rebalance_timeout_ms, session_timeout_ms, subscription, assignment)| {
+            |(
+                (member, instance, id, host),
+                rebalance_timeout_ms,
+                session_timeout_ms,
+                subscription,
+                assignment,
+            )| {
                 let client = Client { id, host };
-                MemberValue { member, instance, client, rebalance_timeout_ms, session_timeout_ms, subscription, assignment }
+                MemberValue {
+                    member,
+                    instance,
+                    client,
+                    rebalance_timeout_ms,
+                    session_timeout_ms,
+                    subscription,
+                    assignment,
+                }
             },
         )
     }
@@ -180,7 +196,12 @@ mod tests {
         let texts = (".{0,20}", prop::option::of(".{1,20}"), prop::option::of(".{1,20}"));
         (texts, any::<i32>(), any::<i64>(), prop::collection::vec(member(), 0..4)).prop_map(
             |((protocol_type, protocol, leader), generation, state_since_ms, members)| GroupValue {
-                protocol_type, generation, protocol, leader, state_since_ms, members,
+                protocol_type,
+                generation,
+                protocol,
+                leader,
+                state_since_ms,
+                members,
             },
         )
     }

@@ -186,10 +186,7 @@ impl Groups {
     }
 
     fn settings(&self) -> Settings {
-        Settings {
-            members_max: self.config.members_max,
-            initial_delay: self.config.initial_rebalance_delay,
-        }
+        Settings { members_max: self.config.members_max, initial_delay: self.config.initial_rebalance_delay }
     }
 
     /// Changes a group, which is made where there is none, and tells everyone what that means for them.

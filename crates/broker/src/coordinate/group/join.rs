@@ -21,7 +21,11 @@ impl Group {
         if !self.supports(&joining) {
             return Err(GroupError::InconsistentProtocol);
         }
-        if joining.has_id { self.join_again(now, ticket, joining) } else { self.join_new(now, ticket, joining) }
+        if joining.has_id {
+            self.join_again(now, ticket, joining)
+        } else {
+            self.join_new(now, ticket, joining)
+        }
     }
 
     fn has_room(&self, id: &MemberId) -> bool {
@@ -53,7 +57,7 @@ impl Group {
     fn join_new(&mut self, now: Instant, ticket: Ticket, joining: Joining) -> Result<(), GroupError> {
         if let Some(instance) = &joining.instance {
             match self.instances.get(instance).cloned() {
-                Some(predecessor) => self.replace(now, ticket, joining, &predecessor),
+                Some(predecessor) => self.replace(now, ticket, &joining, &predecessor),
                 None => self.add(now, ticket, joining),
             }
             return Ok(());
@@ -82,7 +86,9 @@ impl Group {
         match self.state {
             State::Empty => return Err(GroupError::UnknownMember),
             // It lost the answer and asks again; nothing changes for the others.
-            State::CompletingRebalance if unchanged => self.answer_current(ticket, &joining.member, is_leader),
+            State::CompletingRebalance if unchanged => {
+                self.answer_current(ticket, &joining.member, is_leader)
+            }
             State::Stable if unchanged && !is_leader => self.answer_current(ticket, &joining.member, false),
             // A leader that joins again wants a new round: the partitions of its topics may have changed.
             _ => {
@@ -137,7 +143,7 @@ impl Group {
     }
 
     /// A static member came back under a new id: it takes the place of the one before, which is fenced.
-    fn replace(&mut self, now: Instant, ticket: Ticket, joining: Joining, predecessor: &MemberId) {
+    fn replace(&mut self, now: Instant, ticket: Ticket, joining: &Joining, predecessor: &MemberId) {
         let Some(mut member) = self.members.remove(predecessor) else { return };
         let id = Arc::clone(&joining.member);
         if let Some(waits) = member.joining.take() {
@@ -154,7 +160,7 @@ impl Group {
             self.instances.insert(Arc::clone(instance), Arc::clone(&id));
         }
         self.members.insert(Arc::clone(&id), member);
-        self.update(ticket, &joining);
+        self.update(ticket, joining);
         if let Some(member) = self.members.get_mut(&id) {
             member.seen(now);
         }

@@ -116,7 +116,8 @@ impl Group {
         let differs = |theirs: &Option<String>, ours: &Option<String>| {
             theirs.is_some() && ours.is_some() && theirs != ours
         };
-        if differs(&syncing.protocol_type, &self.protocol_type) || differs(&syncing.protocol, &self.protocol) {
+        if differs(&syncing.protocol_type, &self.protocol_type) || differs(&syncing.protocol, &self.protocol)
+        {
             return Err(GroupError::InconsistentProtocol);
         }
         let is_leader = self.leader.as_ref() == Some(&id);
@@ -236,7 +237,9 @@ impl Group {
                 Some(initial) if initial.grew && !initial.remaining.is_zero() => self.draw_out(now, initial),
                 _ => self.complete(now),
             },
-            State::CompletingRebalance | State::Stable if self.sync_until.is_some_and(|until| until <= now) => {
+            State::CompletingRebalance | State::Stable
+                if self.sync_until.is_some_and(|until| until <= now) =>
+            {
                 self.leave_behind(now);
             }
             _ => {}

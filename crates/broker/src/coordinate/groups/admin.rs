@@ -113,9 +113,8 @@ impl Groups {
         let mut registry = self.registry.lock();
         registry.groups.retain(|name, entry| {
             let is_over = entry.group.is_deserted() && entry.changes.is_closed();
-            let is_buried = is_over
-                && !self.offsets.contains(name)
-                && (!entry.group.exists() || self.bury(name).is_ok());
+            let is_buried =
+                is_over && !self.offsets.contains(name) && (!entry.group.exists() || self.bury(name).is_ok());
             !is_buried
         });
     }

@@ -1,6 +1,7 @@
 //! JoinGroup, SyncGroup, Heartbeat, LeaveGroup: how members of a classic group live.
 
 use crate::coordinate::group::{Client, Joined, JoinedMember, Joining, MemberId, Synced, Syncing};
+use crate::coordinate::groups::JoinAnswer;
 use crate::wire::authorize::{Operation, Resource};
 use crate::wire::call::Call;
 use futures_util::FutureExt;
@@ -61,7 +62,7 @@ pub(crate) async fn join_group(
     let joining = joining(call, &request);
     let mut given = Arc::clone(&joining.member);
     let answer = match check_join(call, &request).await {
-        Ok(()) => inner.groups.join(&group, joining).map_err(ResponseError::from),
+        Ok(()) => join(call, &group, joining),
         Err(error) => Err(error),
     };
     async move {
@@ -89,6 +90,18 @@ pub(crate) async fn join_group(
         }
     }
     .boxed()
+}
+
+fn join(call: &Call, group: &str, joining: Joining) -> Result<JoinAnswer, ResponseError> {
+    let inner = &call.broker.inner;
+    let identity = (Arc::clone(&joining.member), None);
+    let answer = inner.groups.join(group, joining)?;
+    if inner.consumer_groups.is_live(group) {
+        // Members of the other protocol came at the same moment.
+        let _ = inner.groups.leave(group, &[identity]);
+        return Err(ResponseError::InconsistentGroupProtocol);
+    }
+    Ok(answer)
 }
 
 async fn check_join(call: &Call, request: &JoinGroupRequest) -> Result<(), ResponseError> {
@@ -221,9 +234,8 @@ pub(crate) async fn heartbeat(call: &Call, request: HeartbeatRequest) -> Heartbe
     let group = request.group_id.as_str();
     let instance = request.group_instance_id.as_deref();
     let groups = &call.broker.inner.groups;
-    let beat = check_group(call, group).and_then(|()| {
-        Ok(groups.heartbeat(group, &request.member_id, instance, request.generation_id)?)
-    });
+    let beat = check_group(call, group)
+        .and_then(|()| Ok(groups.heartbeat(group, &request.member_id, instance, request.generation_id)?));
     HeartbeatResponse::default().with_error_code(beat.err().map_or(0, |error| error.code()))
 }
 
@@ -238,9 +250,7 @@ pub(crate) async fn leave_group(call: &Call, request: LeaveGroupRequest) -> Leav
         vec![(request.member_id.as_str().into(), None)]
     } else {
         let members = request.members.iter();
-        members
-            .map(|one| (one.member_id.as_str().into(), instance(one.group_instance_id.as_ref())))
-            .collect()
+        members.map(|one| (one.member_id.as_str().into(), instance(one.group_instance_id.as_ref()))).collect()
     };
     let results = leave(call, group, &leaving).await;
     let codes = results.into_iter().map(|result| result.err().map_or(0, |error| error.code()));

@@ -37,7 +37,8 @@ pub(crate) async fn offset_commit(
     let written = write(call, &request, &records).await;
     let inner = Arc::clone(&call.broker.inner);
     // In a task of its own: what is written counts, though the client may be gone.
-    let applying = written.map(|written| tokio::spawn(async move { inner.offsets.finish(records, written).await }));
+    let applying =
+        written.map(|written| tokio::spawn(async move { inner.offsets.finish(records, written).await }));
     async move {
         let finished = match applying {
             Ok(applying) => applying.await.unwrap_or_else(|_| Err(unavailable("given up at shutdown"))),
@@ -169,8 +170,7 @@ pub(crate) async fn offset_delete(call: &Call, request: OffsetDeleteRequest) -> 
             if refused == 0 && inner.offsets.committed(group, &at).is_some() {
                 removed.push(at);
             }
-            let response =
-                OffsetDeleteResponsePartition::default().with_partition_index(one.partition_index);
+            let response = OffsetDeleteResponsePartition::default().with_partition_index(one.partition_index);
             partitions.push(response.with_error_code(refused));
         }
         let response = OffsetDeleteResponseTopic::default().with_name(topic.name.clone());

@@ -113,7 +113,9 @@ impl World {
             Event::Leave(number) => {
                 let client = &mut self.clients[number];
                 client.phase = Phase::Out;
-                if !client.is_static && let Some(id) = client.id.take() {
+                if !client.is_static
+                    && let Some(id) = client.id.take()
+                {
                     let _ = self.bench.leave(&id);
                 }
             }

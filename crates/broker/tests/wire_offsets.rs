@@ -49,8 +49,8 @@ async fn looked_up(client: &mut Client, timestamp: i64) -> (Option<ResponseError
 #[tokio::test(flavor = "multi_thread")]
 async fn offsets_are_found_by_their_place_and_time_in_every_version() {
     let (_server, mut client) = server_with(&[]).await;
-    for (times, _) in [(&[10, 20][..], ()), (&[70, 30], ()), (&[70, 40], ())] {
-        produce_at(&mut client, times).await;
+    for times in [[10, 20], [70, 30], [70, 40]] {
+        produce_at(&mut client, &times).await;
     }
     for version in 1..=10 {
         for (timestamp, expected) in [

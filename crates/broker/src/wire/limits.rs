@@ -62,3 +62,5 @@ pub(crate) const CLOSING: Duration = Duration::from_secs(5);
 pub(crate) const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// Threads that may wait for the disk for clients at a time: cold reads, topics made and deleted.
 pub(crate) const BLOCKING_THREADS: usize = 32;
+/// Records behind the end up to which a Fetch is read in place; more of them take their time, or the disk's.
+pub(crate) const FETCH_IN_PLACE_RECORDS: i64 = 4_096;

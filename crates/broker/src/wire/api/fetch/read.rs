@@ -4,6 +4,7 @@ use crate::replica::Replica;
 use crate::wire::authorize::{Operation, Resource};
 use crate::wire::call::Call;
 use crate::wire::fetch_session::Wanted;
+use crate::wire::limits;
 use crate::wire::place::{self, LEADER_EPOCH};
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
@@ -48,9 +49,9 @@ pub(super) struct Found {
     pub(super) has_failed: bool,
 }
 
-/// Reads all parts, on a thread that may wait where one of them is likely to.
+/// Reads all parts: in place where little is read, which is soonest done, and otherwise on a thread that holds nobody up.
 pub(super) async fn read_all(mut parts: Vec<Part>, budget: Budget) -> (Vec<Part>, Found) {
-    if !parts.iter().any(Part::is_cold) {
+    if !parts.iter().any(Part::is_far_behind) {
         let found = read_now(&mut parts, budget);
         return (parts, found);
     }
@@ -91,8 +92,10 @@ impl Part {
         self.found.as_mut().ok()
     }
 
-    fn is_cold(&self) -> bool {
-        self.found.as_ref().is_ok_and(|source| source.replica.is_cold(self.wanted.offset))
+    /// Whether reading it may take long: for the disk, or for how much there is.
+    fn is_far_behind(&self) -> bool {
+        let behind = |source: &Source| source.replica.log().range().next.saturating_sub(self.wanted.offset);
+        self.found.as_ref().is_ok_and(|source| behind(source) > limits::FETCH_IN_PLACE_RECORDS)
     }
 
     fn read(&mut self, isolation: Isolation, left: usize, is_first: bool) -> PartitionData {

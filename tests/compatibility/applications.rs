@@ -115,30 +115,36 @@ fn killed_streams(broker: &Broker) {
         command.args(["WindowedCount", &servers, &name, &source, &target]).arg(state.path());
         Process::start(&mut command)
     };
+    let mut random = chance();
     let readings = readings(broker, &source, 5000);
-    for _ in 0..2 {
-        let before = read(broker, &target).len();
-        let mut counting = start();
+    let counted_some = |counting: &mut Process| {
         eventually("counts", PATIENCE, || {
             assert!(!counting.has_ended() && !counting.output().contains("failed"), "{}", counting.output());
-            (read(broker, &target).len() > before).then_some(())
+            (counting.output().matches("counted").count() > 20).then_some(())
         });
+    };
+    for _ in 0..2 {
+        let mut counting = start();
+        counted_some(&mut counting);
+        live_until(Instant::now() + Duration::from_millis(random.next_u64() % 300));
         counting.kill9();
     }
     end(readings);
     let expected = counted(&read(broker, &source));
     let mut counting = start();
+    counted_some(&mut counting);
     let began = Instant::now();
-    let mut verdict = Verdict::default();
     loop {
+        let mut verdict = Verdict::default();
         let found = counts(&read(broker, &target), &mut verdict);
+        verdict.assert_good();
         if found == expected {
             break;
         }
         assert!(!counting.has_ended() && !counting.output().contains("failed"), "{}", counting.output());
-        assert!(began.elapsed() < PATIENCE, "the counts are {found:?}\nand should be {expected:?}\n{}", counting.output());
+        let shown = counting.output();
+        assert!(began.elapsed() < PATIENCE, "the counts are {found:?}\nand should be {expected:?}\n{shown}");
     }
-    verdict.assert_good();
 }
 
 #[test]

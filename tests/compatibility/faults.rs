@@ -64,12 +64,13 @@ impl Load {
     fn judge(self, broker: &Broker, mut ended: Vec<String>, mut members: Vec<Process>) {
         let acknowledged = acknowledged(&end(self.producer));
         let (verdict, counts) = judge_load(broker, &self.topic, &acknowledged);
-        let began = Instant::now();
-        while Reads::of(&ended, &members.iter().collect::<Vec<_>>()).whole() < total(&counts) && began.elapsed() < PATIENCE {
+        eventually("every record read", PATIENCE, || {
             for member in &mut members {
                 assert!(!member.has_ended(), "{}", member.output());
             }
-        }
+            let read = Reads::of(&ended, &members.iter().collect::<Vec<_>>()).whole();
+            (read >= total(&counts)).then_some(())
+        });
         ended.extend(members.into_iter().map(end));
         verdict.and(Reads::of(&ended, &[]).judge(&counts)).assert_good();
     }

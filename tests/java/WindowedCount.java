@@ -21,8 +21,8 @@ public class WindowedCount {
         settings.put("default.key.serde", Serdes.StringSerde.class.getName());
         settings.put("default.value.serde", Serdes.StringSerde.class.getName());
         settings.put("consumer.auto.offset.reset", "earliest");
-        settings.put("consumer.session.timeout.ms", 6000);
-        settings.put("consumer.heartbeat.interval.ms", 500);
+        // Its successor takes its place at once.
+        settings.put("group.instance.id", "counting");
         StreamsBuilder builder = new StreamsBuilder();
         builder.<String, String>stream(arguments[2])
             .groupByKey()
@@ -30,6 +30,7 @@ public class WindowedCount {
             .count()
             .toStream((window, count) -> window.key() + "@" + window.window().start())
             .mapValues(count -> Long.toString(count))
+            .peek((window, count) -> System.out.println("counted " + window + " " + count))
             .to(arguments[3]);
         KafkaStreams streams = new KafkaStreams(builder.build(), settings);
         streams.setStateListener((now, before) -> System.out.println("state " + now));

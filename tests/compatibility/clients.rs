@@ -68,3 +68,19 @@ fn kafka_tools_on_millstream() {
 fn kafka_tools_on_apache_kafka() {
     kafka_tools(&Broker::apache());
 }
+
+fn signing_in(broker: &Broker) {
+    let mut command = Command::new(python());
+    command.arg(root().join("tests/python/security.py")).args([broker.servers(), broker.servers_with_sasl()]);
+    judge_cases(&mut command, 7, PATIENCE);
+}
+
+#[test]
+fn signing_in_and_rights_on_millstream() {
+    signing_in(&Broker::millstream());
+}
+
+#[test]
+fn signing_in_and_rights_on_apache_kafka() {
+    signing_in(&Broker::apache());
+}

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub(crate) struct Principal(Arc<str>);
 
 /// A client that did not sign in.
-const ANONYMOUS: &str = "ANONYMOUS";
+pub(crate) const ANONYMOUS: &str = "ANONYMOUS";
 /// Characters of a user's name, at most.
 const NAME_CHARACTERS: usize = 255;
 

@@ -1,7 +1,7 @@
 //! The security settings: protocols, users, TLS material; and what must not be started.
 
 use crate::wire::listener::WireConfig;
-use crate::wire::principal::{PrincipalRules, is_user_name};
+use crate::wire::principal::{ANONYMOUS, PrincipalRules, is_user_name};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
@@ -322,7 +322,7 @@ fn check_users(security: &SecurityConfig) -> Result<(), SecurityError> {
     }
     for user in &security.super_users {
         // Whoever did not sign in may be one: on a loopback listener beside others that ask.
-        let is_one = |name: &str| name == "ANONYMOUS" || is_user_name(name);
+        let is_one = |name: &str| name == ANONYMOUS || is_user_name(name);
         if !user.strip_prefix("User:").is_some_and(is_one) {
             return Err(SecurityError::Setting(format!(
                 "{user:?} cannot be a super user: write `User:` and the name of one user"

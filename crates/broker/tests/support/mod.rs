@@ -38,6 +38,7 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
 }
 
 /// A log that recovers without a finding worth failing for. A round of maintenance may hold the one before for a moment longer.
+#[expect(clippy::needless_pass_by_value, reason = "what is given may be needed more than once")]
 pub(crate) fn open_log(disk: Arc<dyn Disk>, dir: &Path) -> Arc<Log> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {

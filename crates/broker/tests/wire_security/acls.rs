@@ -2,6 +2,7 @@
 
 use crate::actors::{ADMIN, ALICE, BOB, client_of, sasl_config, sasl_server, security, serve};
 use crate::support::client::{Client, Server};
+use crate::support::fresh_dir;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
@@ -12,7 +13,7 @@ use kafka_protocol::messages::{
     MetadataRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
-use millstream_broker::SecurityConfig;
+use millstream_broker::{SecurityConfig, WireConfig};
 
 const TOPIC: i8 = 2;
 const GROUP: i8 = 3;
@@ -256,4 +257,16 @@ async fn clients_are_told_what_they_may_do() {
     assert_eq!(bits(&mut bob).await, 1 << READ | 1 << DESCRIBE);
     let all = [3, 4, 5, 6, 7, 8, 10, 11].iter().fold(0, |bits, operation| bits | 1 << operation);
     assert_eq!(bits(&mut admin).await, all);
+}
+
+#[tokio::test]
+async fn those_who_did_not_sign_in_may_be_super_where_the_settings_say_so() {
+    let super_users = vec!["User:ANONYMOUS".to_owned()];
+    let security = SecurityConfig { super_users, ..SecurityConfig::default() };
+    let config = WireConfig { security, ..WireConfig::default() };
+    let server = serve(&fresh_dir("wire_security"), config).await;
+    let mut client = server.client().await;
+    assert_eq!(create(&mut client, vec![acl(TOPIC, "t", LITERAL, "User:a", READ, ALLOW)]).await, [0]);
+    assert_eq!(described(&mut client, ANY, None, ANY).await, [("t".to_owned(), 1)]);
+    assert_eq!(create_topic(&mut client, "t").await, 0);
 }

@@ -265,7 +265,7 @@ async fn a_connection_is_one_users_for_good() {
     assert_eq!(again.error_code, ResponseError::IllegalSaslState.code());
     assert!(is_served(&mut client).await, "still Alice's");
 
-    let lifetime = Some(Duration::from_secs(3_600));
+    let lifetime = Some(Duration::from_hours(1));
     let server = sasl_server(SecurityConfig { session_lifetime: lifetime, ..security() }).await;
     let mut client = server.client().await;
     let signed = sign_in(&mut client, ALICE).await;
@@ -282,7 +282,7 @@ async fn a_connection_is_one_users_for_good() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_has_ended_takes_a_new_sign_in_and_nothing_else() {
-    let lifetime = Some(Duration::from_secs(60));
+    let lifetime = Some(Duration::from_mins(1));
     let server = sasl_server(SecurityConfig { session_lifetime: lifetime, ..security() }).await;
     let (mut renewed, mut ended) = (client_of(&server, ALICE).await, client_of(&server, BOB).await);
     tokio::time::advance(Duration::from_secs(61)).await;

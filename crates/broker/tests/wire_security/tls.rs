@@ -272,7 +272,7 @@ async fn nonsense_in_a_handshake_ends_that_connection_and_no_other() {
         &[half, &close_notify].concat(),
         &close_notify,
         plaintext,
-        &[0xff; 70_000],
+        &vec![0xff; 70_000],
     ];
     for bytes in cases {
         let mut client = Client::connect(server.address()).await;

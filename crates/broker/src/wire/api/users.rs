@@ -70,16 +70,16 @@ pub(crate) async fn alter_user_scram_credentials(
     call: &Call,
     request: AlterUserScramCredentialsRequest,
 ) -> AlterUserScramCredentialsResponse {
-    let deleted = request.deletions.iter().map(|deletion| (deletion.name.to_string(), deletion.mechanism));
-    let upserted =
-        request.upsertions.iter().map(|upsertion| (upsertion.name.to_string(), upsertion.mechanism));
-    let altered: Vec<(String, i8)> = deleted.chain(upserted).collect();
+    let deleted = request.deletions.iter().map(|deletion| deletion.name.to_string());
+    let upserted = request.upsertions.iter().map(|upsertion| upsertion.name.to_string());
+    let altered: Vec<String> = deleted.chain(upserted).collect();
     let mut results: BTreeMap<String, Result<Vec<Change>, Failure>> = BTreeMap::new();
     let too_many = altered.len() > limits::ACL_CHANGES;
     let authorized = call.may(Operation::Alter, Resource::Cluster);
     let mut seen = BTreeSet::new();
-    for (user, mechanism) in altered {
-        let duplicate = !seen.insert((user.clone(), mechanism));
+    for user in altered {
+        // As in Kafka, not even by another mechanism.
+        let duplicate = !seen.insert(user.clone());
         let result = results.entry(user).or_insert_with(|| Ok(Vec::new()));
         if !authorized {
             let message = "Cluster authorization failed.";

@@ -189,8 +189,10 @@ impl ConsumerGroup {
     ) -> Result<Current, MemberError> {
         let nothing = BTreeSet::new();
         let partitions = self.target.get(&beat.member_id).map_or(&nothing, |target| &**target);
-        let is_subscribed =
-            |id: Uuid| topology.name(id).is_some_and(|name| self.topics_of(said).any(|topic| topic == name));
+        let matched = self.resolved.get(&said.regex).map_or(&said.topics, |resolved| &resolved.topics);
+        let is_subscribed = |id: Uuid| {
+            topology.name(id).is_some_and(|name| said.topics.contains(name) || matched.contains(name))
+        };
         let is_free = |at: &Partition| self.owners.get(at).is_none_or(|owner| *owner == beat.member_id);
         let step = Step {
             goal: Goal { epoch: self.target_epoch, partitions },

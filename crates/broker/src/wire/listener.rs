@@ -1,21 +1,4 @@
 //! Listeners: who is let in, and how many.
-//!
-//! The settings and the keys of `[kafka]` that set them:
-//!
-//! | key | field |
-//! |---|---|
-//! | `security_protocol = "SASL_SSL"` | `ListenerConfig::protocol` (`str::parse`) |
-//! | `tls_certificate`, `tls_key` | `TlsConfig::certificate`: `Certificate::Files`; without them `Certificate::Own` in the data directory |
-//! | `tls_names = ["broker.plant.local"]` | `names` of `Certificate::Own` |
-//! | `tls_client_authentication = "required"` | `TlsConfig::client_authentication` (`str::parse`) |
-//! | `tls_client_authorities` | `TlsConfig::client_authorities` |
-//! | `principal_mapping` | `TlsConfig::principal_mapping` (`str::parse`) |
-//! | `mechanisms = ["SCRAM-SHA-512"]` | `SecurityConfig::mechanisms` (`str::parse` each) |
-//! | `users = { name = "password" }` | `SecurityConfig::users` |
-//! | `super_users = ["User:admin"]` | `SecurityConfig::super_users` |
-//! | `allow_everyone_if_no_acl_found` | `SecurityConfig::allow_everyone_if_no_acl_found` |
-//! | `session_lifetime = "1h"` | `SecurityConfig::session_lifetime` |
-//! | `insecure = true` | `SecurityConfig::insecure` |
 
 use crate::Embedded;
 use crate::embedded::Inner;

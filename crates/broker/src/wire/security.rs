@@ -196,7 +196,7 @@ pub struct SecurityConfig {
     pub insecure: bool,
     /// What clients may sign in with (`sasl.enabled.mechanisms`).
     pub mechanisms: Vec<Mechanism>,
-    /// Users with their passwords. More are made at run time with `kafka-configs`; those of the same name there have to yield.
+    /// Users with their passwords, which are changed here only. More users are made at run time, with `kafka-configs`.
     pub users: Vec<User>,
     /// Who may do everything (`super.users`): `User:name`. With one or more, everyone else may do what the ACLs say; with none,
     /// whoever signed in may do everything.

@@ -6,6 +6,12 @@
 //! cycle was due to its end. THREADS are the broker's own; with 0 it shares those of the scan.
 #![expect(clippy::print_stdout, reason = "the figures are what it is asked for")]
 #![expect(clippy::unwrap_used, reason = "a measurement that fails has no figures")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a rank among some hundred cycles"
+)]
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};

@@ -123,25 +123,19 @@ impl Inbox {
         stream: &mut S,
         context: &mut Context<'_>,
     ) -> Poll<std::io::Result<usize>> {
-        let read = match self.len.filter(|len| *len > limits::SMALL_BYTES) {
-            Some(len) => {
-                // What is announced proves nothing: room grows with what has come.
-                let has_room = self.share.is_some();
-                let most = if has_room {
-                    4 * limits::SMALL_BYTES.max(self.buffer.len())
-                } else {
-                    limits::SMALL_BYTES
-                };
-                let wanted = len.saturating_sub(self.buffer.len()).min(most);
-                self.buffer.reserve(wanted);
-                // Nothing of the next frame, so that this one has its memory alone.
-                let mut limited = (&mut self.buffer).limit(wanted);
-                ready!(pin!(stream.read_buf(&mut limited)).poll(context))?
-            }
-            None => {
-                self.buffer.reserve(self.len.unwrap_or(self.expected).max(limits::IDLE_BYTES));
-                ready!(pin!(stream.read_buf(&mut self.buffer)).poll(context))?
-            }
+        let read = if let Some(len) = self.len.filter(|len| *len > limits::SMALL_BYTES) {
+            // What is announced proves nothing: room grows with what has come.
+            let has_room = self.share.is_some();
+            let most =
+                if has_room { 4 * limits::SMALL_BYTES.max(self.buffer.len()) } else { limits::SMALL_BYTES };
+            let wanted = len.saturating_sub(self.buffer.len()).min(most);
+            self.buffer.reserve(wanted);
+            // Nothing of the next frame, so that this one has its memory alone.
+            let mut limited = (&mut self.buffer).limit(wanted);
+            ready!(pin!(stream.read_buf(&mut limited)).poll(context))?
+        } else {
+            self.buffer.reserve(self.len.unwrap_or(self.expected).max(limits::IDLE_BYTES));
+            ready!(pin!(stream.read_buf(&mut self.buffer)).poll(context))?
         };
         if read > 0 && self.since.is_none() {
             self.since = Some(Instant::now());

@@ -30,7 +30,7 @@ impl Default for WireLimits {
             connections: 4_096,
             connections_per_ip: 4_096,
             idle: Duration::from_mins(10),
-            stall: Duration::from_secs(60),
+            stall: Duration::from_mins(1),
             setup: Duration::from_secs(30),
             request_memory_bytes: 256 << 20,
             answer_memory_bytes: 64 << 20,

@@ -46,13 +46,12 @@ impl Kind {
     /// About the memory of the field itself, what it points to aside.
     pub(crate) const fn memory_bytes(&self) -> usize {
         match self {
-            Self::Fixed(0..=4) => 4,
-            Self::Fixed(5..=8) => 8,
-            Self::Fixed(_) => 16,
+            Self::Fixed(1..=4) => 4,
+            Self::Fixed(0 | 9..) => 16,
             Self::Text | Self::Bytes => 40,
             Self::Row(_) | Self::Array(_) => 32,
-            // Its fields are counted one by one.
-            Self::Part(_) | Self::Maybe(_) => 8,
+            // The fields of a struct are counted one by one.
+            Self::Fixed(5..=8) | Self::Part(_) | Self::Maybe(_) => 8,
         }
     }
 }

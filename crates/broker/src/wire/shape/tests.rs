@@ -1,4 +1,11 @@
 //! The tables against the decoder, and a million requests that are none.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "a panic is a failed test, and numbers are cut to bytes on purpose"
+)]
 
 use super::{Field, Kind, TABLES, measure, shape};
 use crate::wire::apis::{SERVED, round_trip};
@@ -56,9 +63,9 @@ impl Writer<'_> {
             Kind::Text => {
                 let len = self.random.below(5);
                 if self.is_flexible {
-                    self.varint(len + 1)
+                    self.varint(len + 1);
                 } else {
-                    self.out.extend((len as u16).to_be_bytes())
+                    self.out.extend((len as u16).to_be_bytes());
                 }
                 self.out.extend(std::iter::repeat_n(b'x', len));
             }
@@ -112,7 +119,11 @@ impl Writer<'_> {
     }
 
     fn length(&mut self, len: usize) {
-        if self.is_flexible { self.varint(len + 1) } else { self.out.extend((len as u32).to_be_bytes()) }
+        if self.is_flexible {
+            self.varint(len + 1);
+        } else {
+            self.out.extend((len as u32).to_be_bytes());
+        }
     }
 
     fn varint(&mut self, mut value: usize) {

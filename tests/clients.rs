@@ -29,8 +29,11 @@ fn counting() -> Machine {
 
 /// Every record of a topic, as `confluent-kafka` finds it.
 fn read(servers: &str, topic: &str) -> Vec<Value> {
-    let output =
-        Command::new(python()).arg(root().join("tests/read_topic.py")).args([servers, topic]).output().unwrap();
+    let output = Command::new(python())
+        .arg(root().join("tests/read_topic.py"))
+        .args([servers, topic])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{topic}: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -90,7 +93,8 @@ fn topic(servers: &str, arguments: &[&str]) -> String {
 fn all_commands(servers: &str) {
     let name = format!("commands-{}", std::process::id());
     let name = name.as_str();
-    let made = topic(servers, &["create", name, "--partitions", "2", "--set", "retention.ms=600000", "--json"]);
+    let made =
+        topic(servers, &["create", name, "--partitions", "2", "--set", "retention.ms=600000", "--json"]);
     let made: Value = serde_json::from_str(&made).unwrap();
     assert_eq!((&made["name"], made["partitions"].as_array().unwrap().len()), (&name.into(), 2));
     topic(servers, &["produce", name, "first", "second", "-k", "same"]);
@@ -102,9 +106,7 @@ fn all_commands(servers: &str) {
     assert_eq!(described["configs"]["retention.ms"], "600000", "{described}");
     assert!(topic(servers, &["list"]).contains(name));
     topic(servers, &["delete", name, "--yes"]);
-    eventually("the topic is gone", PATIENCE, || {
-        (!topic(servers, &["list"]).contains(name)).then_some(())
-    });
+    eventually("the topic is gone", PATIENCE, || (!topic(servers, &["list"]).contains(name)).then_some(()));
 }
 
 #[test]

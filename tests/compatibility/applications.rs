@@ -43,7 +43,9 @@ fn killed_copier(broker: &Broker, copier: impl Fn(&[&str]) -> Command, kills: u6
     let mut ledger = Ledger::new();
     let input = read(broker, &source);
     for (key, ids) in numbers(&input) {
-        ids.iter().for_each(|id| ledger.acknowledge(&key, *id));
+        for id in ids {
+            ledger.acknowledge(&key, id);
+        }
     }
     let mut copying = start();
     let copies = eventually("the whole copy", PATIENCE, || {
@@ -194,7 +196,8 @@ impl Worker {
     fn connector(&self, name: &str, config: &Value) {
         let answer = eventually("an answer", PATIENCE, || {
             // While the workers' group changes, it says 409 and to ask again.
-            http(self.port, "PUT", &format!("/connectors/{name}/config"), &config.to_string()).filter(|(status, _)| *status != 409)
+            http(self.port, "PUT", &format!("/connectors/{name}/config"), &config.to_string())
+                .filter(|(status, _)| *status != 409)
         });
         assert!(matches!(answer.0, 200 | 201), "{answer:?}");
     }

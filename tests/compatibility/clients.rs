@@ -24,7 +24,11 @@ fn librdkafka_on_apache_kafka() {
 }
 
 fn kcat(broker: &Broker) {
-    judge_cases(Command::new(python()).arg(root().join("tests/python/kcat.py")).arg(broker.servers()), 6, PATIENCE);
+    judge_cases(
+        Command::new(python()).arg(root().join("tests/python/kcat.py")).arg(broker.servers()),
+        6,
+        PATIENCE,
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// A source of chance whose seed is printed, so that a failure can be run again.
-pub fn chance() -> Random {
+pub(crate) fn chance() -> Random {
     let seed = std::env::var("MILLSTREAM_SEED").ok().and_then(|text| text.parse().ok());
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
     println!("MILLSTREAM_SEED={seed}");
@@ -85,7 +85,8 @@ fn total(counts: &BTreeMap<u64, u64>) -> u64 {
 fn all_read(members: &[&Process]) {
     let before: Vec<usize> = members.iter().map(|member| member.output().len()).collect();
     eventually("progress of each member", PATIENCE, || {
-        let mut progress = members.iter().zip(&before).map(|(member, before)| member.output().split_off(*before));
+        let mut progress =
+            members.iter().zip(&before).map(|(member, before)| member.output().split_off(*before));
         progress.all(|output| output.contains("read ")).then_some(())
     });
 }
@@ -144,8 +145,11 @@ fn members_fail(broker: &Broker, settings: &[&str]) {
 
 const EAGER: &[&str] =
     &["session.timeout.ms=6000", "heartbeat.interval.ms=300", "partition.assignment.strategy=roundrobin"];
-const COOPERATIVE: &[&str] =
-    &["session.timeout.ms=6000", "heartbeat.interval.ms=300", "partition.assignment.strategy=cooperative-sticky"];
+const COOPERATIVE: &[&str] = &[
+    "session.timeout.ms=6000",
+    "heartbeat.interval.ms=300",
+    "partition.assignment.strategy=cooperative-sticky",
+];
 
 #[test]
 fn nothing_is_skipped_when_members_fail_on_millstream() {

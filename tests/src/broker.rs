@@ -139,5 +139,10 @@ pub fn judge_cases(command: &mut Command, cases_min: usize, within: Duration) {
         .map(|case| format!("{}: {}", case["case"], case["error"].as_str().unwrap_or_default()))
         .collect();
     assert!(failed.is_empty(), "{} of {} cases failed:\n{}", failed.len(), cases.len(), failed.join("\n"));
-    assert!(code == 0 && cases.len() >= cases_min, "{code}, {} cases in {:?}:\n{output}", cases.len(), began.elapsed());
+    assert!(
+        code == 0 && cases.len() >= cases_min,
+        "{code}, {} cases in {:?}:\n{output}",
+        cases.len(),
+        began.elapsed()
+    );
 }

@@ -39,7 +39,7 @@ impl LogEngine {
     /// Opens the log of `plant`, and recovers what the last process left.
     pub(crate) async fn open(plant: &Plant, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let settings = &plant.log;
-        let config = plant.kafka.as_ref().map(|kafka| kafka.engine.clone()).unwrap_or_default();
+        let config = crate::kafka::engine(plant);
         let embedded = embedded(settings, config, clock).await?;
         let Some(servers) = &settings.bootstrap_servers else {
             let words = format!("embedded, in {}", settings.data_dir.display());

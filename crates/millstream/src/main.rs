@@ -19,6 +19,7 @@ mod engine;
 mod failure;
 mod handles;
 mod instance;
+mod kafka;
 mod logging;
 mod memory;
 mod parts;

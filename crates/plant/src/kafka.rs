@@ -1,80 +1,81 @@
 //! `[kafka]`: listeners, who may use them, and limits.
 
 mod limits;
+mod settings;
 
 use crate::keys;
-use crate::plant::KafkaSettings;
 use crate::said::under;
 use crate::section::{Mistakes, Said, Section};
-use crate::settings;
+use crate::settings::address_from;
 use crate::text::Text;
 use crate::tree::{Kind, Node};
 use crate::value::Value;
-use millstream_broker::{
-    Certificate, ClientAuthentication, ListenerConfig, Mechanism, Password, PrincipalRules, SecurityConfig,
-    SecurityProtocol, TlsConfig, User, WireConfig,
+use millstream_model::{Diagnostic, Severity, Span, nearest};
+
+pub use self::settings::{
+    KafkaClientAuthentication, KafkaGroups, KafkaLimits, KafkaListener, KafkaMechanism, KafkaProtocol,
+    KafkaQuota, KafkaSettings, KafkaTls, KafkaUser,
 };
-use millstream_model::{Diagnostic, Span, nearest};
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9092);
-const PROTOCOLS: [(&str, SecurityProtocol); 4] = [
-    ("PLAINTEXT", SecurityProtocol::Plaintext),
-    ("SSL", SecurityProtocol::Ssl),
-    ("SASL_PLAINTEXT", SecurityProtocol::SaslPlaintext),
-    ("SASL_SSL", SecurityProtocol::SaslSsl),
+const PROTOCOLS: [(&str, KafkaProtocol); 4] = [
+    ("PLAINTEXT", KafkaProtocol::Plaintext),
+    ("SSL", KafkaProtocol::Ssl),
+    ("SASL_PLAINTEXT", KafkaProtocol::SaslPlaintext),
+    ("SASL_SSL", KafkaProtocol::SaslSsl),
 ];
-const CLIENT_AUTHENTICATIONS: [(&str, ClientAuthentication); 3] = [
-    ("none", ClientAuthentication::None),
-    ("requested", ClientAuthentication::Requested),
-    ("required", ClientAuthentication::Required),
+const MECHANISMS: [(&str, KafkaMechanism); 3] = [
+    ("PLAIN", KafkaMechanism::Plain),
+    ("SCRAM-SHA-256", KafkaMechanism::ScramSha256),
+    ("SCRAM-SHA-512", KafkaMechanism::ScramSha512),
+];
+const CLIENT_AUTHENTICATIONS: [(&str, KafkaClientAuthentication); 3] = [
+    ("none", KafkaClientAuthentication::None),
+    ("requested", KafkaClientAuthentication::Requested),
+    ("required", KafkaClientAuthentication::Required),
 ];
 
 /// A listener as it was said.
 struct Listening {
     address: SocketAddr,
-    protocol: SecurityProtocol,
+    protocol: KafkaProtocol,
     span: Option<Span>,
     said: Option<Said<Text>>,
 }
 
-/// Reads `[kafka]`; `None` where there is none. `data_dir` is where a certificate of its own is kept.
-pub(crate) fn read(
-    value: Option<&Value<'_>>,
-    folder: &Path,
-    data_dir: &Path,
-    out: &mut Mistakes,
-) -> Option<KafkaSettings> {
+/// Reads `[kafka]`; `None` where there is none.
+pub(crate) fn read(value: Option<&Value<'_>>, folder: &Path, out: &mut Mistakes) -> Option<KafkaSettings> {
     let mut section = Section::open(value?, &keys::KAFKA, out)?;
     let protocol = section.take("security_protocol").and_then(|value| value.one_of(&PROTOCOLS, out));
     let protocol = protocol.map(|said| said.value).unwrap_or_default();
     let listening = listening(section.take("listen"), protocol, out);
     let advertised = section.take("advertise").map(|value| advertised(&value, out)).unwrap_or_default();
     check_advertised(&advertised, &listening, out);
-    let tls = tls(&mut section, folder, data_dir, listening.iter().any(|l| l.protocol.is_tls()), out);
-    let (security, insecure) = security(&mut section, listening.iter().any(|l| l.protocol.is_sasl()), out);
-    check_open(&listening, &security, insecure.as_ref(), tls.as_ref(), out);
-    let (limits, quotas) = (limits::wire(&mut section, out), limits::quotas(&mut section, out));
-    let engine = limits::engine(&mut section, out);
-    let mut wire = WireConfig { security, limits, quotas, listeners: Vec::new(), ..WireConfig::default() };
-    if let Some(given) = section.take("auto_create_topics").and_then(|value| value.boolean(out)) {
-        wire.auto_create_topics = given.value;
-    }
-    if let Some(given) = section.take("num_partitions").and_then(|value| value.integer(1..=1_024, out)) {
-        wire.partitions = i32::try_from(given.value).unwrap_or(1);
-    }
+    let tls = tls(&mut section, folder, listening.iter().any(|l| l.protocol.is_tls()), out);
+    let mut settings = KafkaSettings { tls, ..KafkaSettings::default() };
+    let asks = listening.iter().any(|l| l.protocol.is_sasl());
+    let insecure = security(&mut section, asks, &mut settings, out);
+    check_open(&listening, &settings, insecure.as_ref(), out);
+    settings.limits = limits::wire(&mut section, out);
+    settings.quotas = limits::quotas(&mut section, out);
+    settings.groups = limits::groups(&mut section, out);
+    let given = section.take("auto_create_topics").and_then(|value| value.boolean(out));
+    settings.auto_create_topics = given.map(|given| given.value);
+    let given = section.take("num_partitions").and_then(|value| value.integer(1..=1_024, out));
+    settings.num_partitions = given.and_then(|given| i32::try_from(given.value).ok());
     section.finish(out);
-    let spans = listening.iter().map(|listening| listening.span.clone()).collect();
-    let listener = |listening: &Listening| ListenerConfig {
+    let listener = |listening: &Listening| KafkaListener {
         listen: listening.address,
         advertise: advertise_of(listening, &advertised),
         protocol: listening.protocol,
-        tls: tls.clone().filter(|_| listening.protocol.is_tls()),
+        span: listening.span.clone(),
     };
-    wire.listeners = listening.iter().map(listener).collect();
-    Some(KafkaSettings { wire, engine, spans })
+    settings.listeners = listening.iter().map(listener).collect();
+    Some(settings)
 }
 
 /// The texts of a list, or the one that stands there alone.
@@ -92,7 +93,7 @@ fn texts(value: &Value<'_>, expected: &str, out: &mut Mistakes) -> Vec<Said<Text
     items.iter().filter_map(item).collect()
 }
 
-fn listening(value: Option<Value<'_>>, default: SecurityProtocol, out: &mut Mistakes) -> Vec<Listening> {
+fn listening(value: Option<Value<'_>>, default: KafkaProtocol, out: &mut Mistakes) -> Vec<Listening> {
     let Some(value) = value else {
         return vec![Listening { address: LISTEN, protocol: default, span: None, said: None }];
     };
@@ -118,9 +119,9 @@ fn listening(value: Option<Value<'_>>, default: SecurityProtocol, out: &mut Mist
     all
 }
 
-fn one_listening(said: Said<Text>, default: SecurityProtocol, out: &mut Mistakes) -> Option<Listening> {
+fn one_listening(said: Said<Text>, default: KafkaProtocol, out: &mut Mistakes) -> Option<Listening> {
     let (protocol, at) = protocol_of(&said, out)?;
-    let address = settings::address_from(&said, at, out)?;
+    let address = address_from(&said, at, out)?;
     Some(Listening {
         address: address.value,
         protocol: protocol.unwrap_or(default),
@@ -130,10 +131,12 @@ fn one_listening(said: Said<Text>, default: SecurityProtocol, out: &mut Mistakes
 }
 
 /// The protocol in front of `://`, and where the rest begins. `None` where it is no protocol.
-fn protocol_of(said: &Said<Text>, out: &mut Mistakes) -> Option<(Option<SecurityProtocol>, usize)> {
+fn protocol_of(said: &Said<Text>, out: &mut Mistakes) -> Option<(Option<KafkaProtocol>, usize)> {
     let Some((name, _)) = said.as_str().split_once("://") else { return Some((None, 0)) };
-    if let Ok(protocol) = name.parse() {
-        return Some((Some(protocol), name.len() + 3));
+    // In any case, as Kafka takes it.
+    let known = PROTOCOLS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    if let Some((_, protocol)) = known {
+        return Some((Some(*protocol), name.len() + 3));
     }
     let names = PROTOCOLS.map(|(name, _)| name);
     let mistake = Diagnostic::error("security-protocol", format!("`{name}` is no security protocol"))
@@ -147,7 +150,7 @@ fn protocol_of(said: &Said<Text>, out: &mut Mistakes) -> Option<(Option<Security
 }
 
 /// What clients are told, for which protocol.
-type Advertised = (Said<Text>, Option<SecurityProtocol>, (String, u16));
+type Advertised = (Said<Text>, Option<KafkaProtocol>, (String, u16));
 
 fn advertised(value: &Value<'_>, out: &mut Mistakes) -> Vec<Advertised> {
     let said = texts(value, "a host and a port", out);
@@ -221,13 +224,7 @@ fn file(said: &Said<Text>, folder: &Path, what: &str, out: &mut Mistakes) -> Pat
 }
 
 /// The keys `tls_…`; `None` where no listener speaks TLS.
-fn tls(
-    section: &mut Section<'_>,
-    folder: &Path,
-    data_dir: &Path,
-    is_spoken: bool,
-    out: &mut Mistakes,
-) -> Option<TlsConfig> {
+fn tls(section: &mut Section<'_>, folder: &Path, is_spoken: bool, out: &mut Mistakes) -> Option<KafkaTls> {
     let mut path = |name: &'static str, what: &str, out: &mut Mistakes| {
         let said = section.take(name).and_then(|value| value.text(out))?;
         let path = file(&said, folder, what, out);
@@ -254,7 +251,7 @@ fn tls(
         return None;
     }
     let authentication = clients.as_ref().map(|said| said.value).unwrap_or_default();
-    if let Some(said) = clients.filter(|said| said.value != ClientAuthentication::None)
+    if let Some(said) = clients.filter(|said| said.value != KafkaClientAuthentication::None)
         && authorities.is_none()
     {
         let mistake = said.error("missing-authorities", "nobody says whose certificates are good");
@@ -264,11 +261,12 @@ fn tls(
                 .help("add `tls_client_authorities = \"tls/clients-ca.pem\"`"),
         );
     }
-    let certificate = certificate_of(certificate, key, names, data_dir, out)?;
-    let principal_mapping = mapping.and_then(|said| principal_rules(&said, out)).unwrap_or_default();
+    let (certificate, names) = certificate_of(certificate, key, names, out)?;
+    let principal_mapping = mapping.and_then(|said| principal_rules(&said, out));
     let client_authorities = authorities.map(|(_, path)| path);
-    Some(TlsConfig {
+    Some(KafkaTls {
         certificate,
+        names,
         client_authentication: authentication,
         client_authorities,
         principal_mapping,
@@ -277,14 +275,13 @@ fn tls(
 
 type SaidFile = (Said<Text>, PathBuf);
 
-/// The certificate with its key, or the one that is made where there is neither.
+/// The files of the certificate and its key, and the names for one that is made where there is neither.
 fn certificate_of(
     certificate: Option<SaidFile>,
     key: Option<SaidFile>,
     names: Option<(Value<'_>, Vec<Said<Text>>)>,
-    data_dir: &Path,
     out: &mut Mistakes,
-) -> Option<Certificate> {
+) -> Option<(Option<(PathBuf, PathBuf)>, Vec<String>)> {
     Some(match (certificate, key) {
         (Some((said, certificate)), Some((_, key))) => {
             if let Some((value, _)) = names {
@@ -293,7 +290,7 @@ fn certificate_of(
                     Diagnostic { span: Some(value.node.span.clone()), key: Some(value.key.clone()), ..idle };
                 out.push(idle.label("the names are those in `tls_certificate`").help("remove it"));
             }
-            Certificate::Files { certificate, key }
+            (Some((certificate, key)), Vec::new())
         }
         (Some((said, _)), None) => {
             let mistake =
@@ -311,42 +308,51 @@ fn certificate_of(
         }
         (None, None) => {
             let names = names.map(|(_, names)| names).unwrap_or_default();
-            let names = names.iter().map(|name| name.as_str().to_owned()).collect();
-            Certificate::Own { directory: data_dir.to_owned(), names }
+            (None, names.iter().map(|name| name.as_str().to_owned()).collect())
         }
     })
 }
 
-fn principal_rules(said: &Said<Text>, out: &mut Mistakes) -> Option<PrincipalRules> {
-    match said.as_str().parse() {
-        Ok(rules) => Some(rules),
-        Err(error) => {
-            let mistake = said.error("principal-mapping", format!("{error}"));
-            out.push(
-                mistake
-                    .label("expected rules as in Kafka, with commas")
-                    .help("for example `\"RULE:^CN=(.*?),.*$/$1/L, DEFAULT\"`"),
-            );
-            None
+/// Rules with commas between them: `DEFAULT`, or `RULE:pattern/replacement/` with `L` or `U` behind it or not. Whether a pattern is
+/// a regular expression shows when the broker reads it.
+fn principal_rules(said: &Said<Text>, out: &mut Mistakes) -> Option<String> {
+    let mut rest = said.as_str().trim();
+    loop {
+        let after = rest.strip_prefix("DEFAULT").or_else(|| {
+            let (pattern, after) = rest.strip_prefix("RULE:")?.split_once('/')?;
+            let (_, after) = after.split_once('/')?;
+            (!pattern.is_empty()).then(|| after.strip_prefix(['L', 'U']).unwrap_or(after))
+        });
+        let after = after.map(str::trim_start);
+        match after {
+            Some("") => return Some(said.as_str().to_owned()),
+            Some(more) if more.starts_with(',') => rest = more[1..].trim_start(),
+            _ => {
+                let shown: String = rest.chars().take(60).collect();
+                let mistake = said.error("principal-mapping", format!("`{shown}` is no rule"));
+                let help = "for example `\"RULE:^CN=(.*?),.*$/$1/L, DEFAULT\"`";
+                out.push(mistake.label("expected rules as in Kafka, with commas").help(help));
+                return None;
+            }
         }
     }
 }
 
-/// Who may sign in and do what, and where `insecure` was said.
+/// Who may sign in and do what. Gives where `insecure` was said.
 fn security(
     section: &mut Section<'_>,
     is_asked: bool,
+    settings: &mut KafkaSettings,
     out: &mut Mistakes,
-) -> (SecurityConfig, Option<Said<bool>>) {
-    let mut security = SecurityConfig::default();
+) -> Option<Said<bool>> {
     let insecure = section.take("insecure").and_then(|value| value.boolean(out));
-    security.insecure = insecure.as_ref().is_some_and(|said| said.value);
+    settings.insecure = insecure.as_ref().is_some_and(|said| said.value);
     if let Some(value) = section.take("sasl_mechanisms") {
         let said = texts(&value, "a mechanism", out);
-        security.mechanisms = said.iter().filter_map(|said| mechanism(said, out)).collect();
+        settings.sasl_mechanisms = Some(said.iter().filter_map(|said| mechanism(said, out)).collect());
         if !is_asked {
             let idle = value.mistake("no-effect", "`sasl_mechanisms` has no effect");
-            let idle = Diagnostic { severity: millstream_model::Severity::Warning, ..idle };
+            let idle = Diagnostic { severity: Severity::Warning, ..idle };
             out.push(
                 idle.label("no listener asks clients to sign in")
                     .help("for example `listen = \"SASL_SSL://127.0.0.1:9093\"`"),
@@ -355,10 +361,10 @@ fn security(
     }
     if let Some(value) = section.take("users") {
         let entries = value.table("users by name", out).unwrap_or_default();
-        security.users = entries.iter().filter_map(|entry| user(&under(&value.key, entry), out)).collect();
+        settings.users = entries.iter().filter_map(|entry| user(&under(&value.key, entry), out)).collect();
         if !is_asked && !entries.is_empty() {
             let idle = value.mistake("no-effect", "`users` has no effect");
-            let idle = Diagnostic { severity: millstream_model::Severity::Warning, ..idle };
+            let idle = Diagnostic { severity: Severity::Warning, ..idle };
             out.push(
                 idle.label("no listener asks clients to sign in")
                     .help("for example `listen = \"SASL_SSL://127.0.0.1:9093\"`"),
@@ -372,22 +378,22 @@ fn security(
     }
     if let Some(value) = section.take("super_users") {
         let said = texts(&value, "`User:` and a name", out);
-        security.super_users = said.iter().filter_map(|said| super_user(said, out)).collect();
+        settings.super_users = said.iter().filter_map(|said| super_user(said, out)).collect();
     }
     if let Some(given) = section.take("allow_everyone_if_no_acl_found").and_then(|value| value.boolean(out)) {
-        security.allow_everyone_if_no_acl_found = given.value;
+        settings.allow_everyone_if_no_acl_found = Some(given.value);
     }
     let lifetimes = Duration::from_secs(10)..=Duration::from_hours(30 * 24);
     if let Some(given) = section.take("session_lifetime").and_then(|value| value.duration(lifetimes, out)) {
-        security.session_lifetime = Some(given.value);
+        settings.session_lifetime = Some(given.value);
     }
-    (security, insecure)
+    insecure
 }
 
-fn mechanism(said: &Said<Text>, out: &mut Mistakes) -> Option<Mechanism> {
+fn mechanism(said: &Said<Text>, out: &mut Mistakes) -> Option<KafkaMechanism> {
     let name = said.as_str();
-    if let Ok(mechanism) = name.parse() {
-        return Some(mechanism);
+    if let Some((_, mechanism)) = MECHANISMS.iter().find(|(known, _)| *known == name) {
+        return Some(*mechanism);
     }
     let message = format!("`{}` is no mechanism that is served", said.value.shown());
     let mistake =
@@ -396,7 +402,7 @@ fn mechanism(said: &Said<Text>, out: &mut Mistakes) -> Option<Mechanism> {
         "OAUTHBEARER" | "GSSAPI" => {
             "tokens and tickets are not checked here; for example `\"SCRAM-SHA-512\"`".to_owned()
         }
-        upper => match nearest(upper, Mechanism::ALL.map(Mechanism::name)) {
+        upper => match nearest(upper, MECHANISMS.map(|(name, _)| name)) {
             Some(right) => format!("did you mean `\"{right}\"`?"),
             None => "for example `\"SCRAM-SHA-512\"`".to_owned(),
         },
@@ -404,12 +410,12 @@ fn mechanism(said: &Said<Text>, out: &mut Mistakes) -> Option<Mechanism> {
     None
 }
 
-fn user(value: &Value<'_>, out: &mut Mistakes) -> Option<User> {
+fn user(value: &Value<'_>, out: &mut Mistakes) -> Option<KafkaUser> {
     let mut section = Section::open(value, &keys::KAFKA_USER, out)?;
     let password = section.require("password").and_then(|value| value.text(out));
     section.finish(out);
     let name = value.name.as_str();
-    if !millstream_broker::is_user_name(name) {
+    if !is_user_name(name) {
         let mistake = value.mistake("user-name", format!("`{}` cannot be a user", value.name.shown()));
         let mistake = Diagnostic { span: Some(value.name.span.clone()), ..mistake };
         let expected = "expected 1 to 255 characters, no control characters, neither `*` nor `ANONYMOUS`";
@@ -423,13 +429,13 @@ fn user(value: &Value<'_>, out: &mut Mistakes) -> Option<User> {
         out.push(mistake.label("expected a password").help("for example `\"${env:LINE2_PASSWORD}\"`"));
         return None;
     }
-    Some(User { name: name.to_owned(), password: Password::new(password.as_str()) })
+    Some(KafkaUser { name: name.to_owned(), password: password.as_str().to_owned() })
 }
 
 fn super_user(said: &Said<Text>, out: &mut Mistakes) -> Option<String> {
     let text = said.as_str();
     // Who did not sign in has this name in Kafka, and on a loopback listener that may be everyone.
-    let is_one = |name: &str| name == "ANONYMOUS" || millstream_broker::is_user_name(name);
+    let is_one = |name: &str| name == "ANONYMOUS" || is_user_name(name);
     if text.strip_prefix("User:").is_some_and(is_one) {
         return Some(text.to_owned());
     }
@@ -441,26 +447,32 @@ fn super_user(said: &Said<Text>, out: &mut Mistakes) -> Option<String> {
     None
 }
 
+/// As the broker takes users: `*` means everyone in ACLs, `ANONYMOUS` whoever did not sign in.
+fn is_user_name(name: &str) -> bool {
+    let good = (1..=255).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    good && name != "*" && name != "ANONYMOUS"
+}
+
 /// Refuses a door that is open to the network, unless it was said so.
 fn check_open(
     listening: &[Listening],
-    security: &SecurityConfig,
+    settings: &KafkaSettings,
     insecure: Option<&Said<bool>>,
-    tls: Option<&TlsConfig>,
     out: &mut Mistakes,
 ) {
+    let tls = settings.tls.as_ref();
+    let is_plain = settings.sasl_mechanisms.iter().flatten().any(|one| *one == KafkaMechanism::Plain);
     let mut is_needed = false;
     for Listening { address, protocol, said, .. } in listening {
         let certified = protocol.is_tls()
-            && tls.is_some_and(|tls| tls.client_authentication == ClientAuthentication::Required);
+            && tls.is_some_and(|tls| tls.client_authentication == KafkaClientAuthentication::Required);
         let signs_in = protocol.is_sasl() || certified;
-        let readable =
-            *protocol == SecurityProtocol::SaslPlaintext && security.mechanisms.contains(&Mechanism::Plain);
+        let readable = *protocol == KafkaProtocol::SaslPlaintext && is_plain;
         if address.ip().is_loopback() || (signs_in && !readable) {
             continue;
         }
         is_needed = true;
-        let Some(said) = said.as_ref().filter(|_| !security.insecure) else { continue };
+        let Some(said) = said.as_ref().filter(|_| !settings.insecure) else { continue };
         let port = address.port();
         if readable {
             let message = format!("passwords would come to `{address}` unencrypted, for anyone to read");

@@ -50,8 +50,22 @@ const fn key(
 }
 
 /// Every table that the reader knows.
-pub const TABLES: &[&TableSpec] =
-    &[&PLANT, &LOG, &KAFKA, &KAFKA_USER, &KAFKA_QUOTA, &HTTP, &DEVICE, &GROUP, &TAG, &WRITES, &WRITE, &SIMULATE, &IMPORT, &TAG_CSV];
+pub const TABLES: &[&TableSpec] = &[
+    &PLANT,
+    &LOG,
+    &KAFKA,
+    &KAFKA_USER,
+    &KAFKA_QUOTA,
+    &HTTP,
+    &DEVICE,
+    &GROUP,
+    &TAG,
+    &WRITES,
+    &WRITE,
+    &SIMULATE,
+    &IMPORT,
+    &TAG_CSV,
+];
 
 /// The top of a file.
 pub(crate) const PLANT: TableSpec = TableSpec {

@@ -42,8 +42,12 @@ mod value;
 mod write;
 
 pub use diff::{Change, Difference, diff};
+pub use kafka::{
+    KafkaClientAuthentication, KafkaGroups, KafkaLimits, KafkaListener, KafkaMechanism, KafkaProtocol,
+    KafkaQuota, KafkaSettings, KafkaTls, KafkaUser,
+};
 pub use keys::{KeySpec, TABLES, TableSpec};
-pub use plant::{Device, KafkaSettings, Listener, LogSettings, Plant, Query, Registry, Simulation};
+pub use plant::{Device, Listener, LogSettings, Plant, Query, Registry, Simulation};
 pub use read::read;
 pub use source::{Location, Sources};
 

@@ -1,8 +1,8 @@
 //! A plant that was read: valid by construction, nothing in it needs checking again.
 
 use crate::Sources;
+use crate::kafka::KafkaSettings;
 use crate::stream::Columns;
-use millstream_broker::{EmbeddedConfig, WireConfig};
 use millstream_connect::plc_sink::SinkDevice;
 use millstream_connect::plc_source::SourceGroup;
 use millstream_driver::Driver;
@@ -156,24 +156,6 @@ impl fmt::Debug for LogSettings {
             .field("forward_records_per_second", &self.forward_records_per_second)
             .field("forward_bytes_per_second", &self.forward_bytes_per_second)
             .finish()
-    }
-}
-
-/// How Kafka clients reach the embedded log.
-#[derive(Debug, Clone)]
-pub struct KafkaSettings {
-    /// What the protocol's side of the broker needs, secrets resolved.
-    pub wire: WireConfig,
-    /// Groups, producers and transactions.
-    pub engine: EmbeddedConfig,
-    /// Where each listener was said; `None` for the default.
-    pub spans: Vec<Option<Span>>,
-}
-
-impl PartialEq for KafkaSettings {
-    /// The settings count, not where they were said.
-    fn eq(&self, other: &Self) -> bool {
-        self.wire == other.wire && self.engine == other.engine
     }
 }
 

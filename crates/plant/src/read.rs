@@ -87,7 +87,7 @@ impl Reading<'_> {
         let (log, kafka, http) = (setting(&top.log), setting(&top.kafka), setting(&top.http));
         let log = settings::log(log.as_deref().map(|e| under("", e)).as_ref(), &folder, &mut self.out);
         let kafka = kafka.as_deref().map(|e| under("", e));
-        let kafka = kafka::read(kafka.as_ref(), &folder, &log.data_dir, &mut self.out);
+        let kafka = kafka::read(kafka.as_ref(), &folder, &mut self.out);
         let http = settings::http(http.as_deref().map(|e| under("", e)).as_ref(), &mut self.out);
         let mut said = self.devices(&top);
         if self.whole {
@@ -104,9 +104,8 @@ impl Reading<'_> {
         self.check_devices(&said, &built);
         let mut listeners = Vec::new();
         if let Some(kafka) = &kafka {
-            let said = kafka.wire.listeners.iter().zip(&kafka.spans);
-            listeners.extend(said.map(|(listener, span)| {
-                ("the Kafka listener", "kafka.listen".to_owned(), listener.listen, span.clone())
+            listeners.extend(kafka.listeners.iter().map(|listener| {
+                ("the Kafka listener", "kafka.listen".to_owned(), listener.listen, listener.span.clone())
             }));
         }
         listeners.extend(

@@ -9,6 +9,7 @@ pub(crate) fn run(arguments: &Check, console: Console) -> Result<(), Failure> {
     match millstream_plant::read(&arguments.plant.path, &plant::registry()) {
         Ok((read, warnings)) => {
             plant::show(&warnings, &read.sources, console)?;
+            crate::kafka::wire(&read)?;
             if console.json {
                 return Ok(());
             }

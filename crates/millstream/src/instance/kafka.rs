@@ -2,16 +2,25 @@
 
 use super::Instance;
 use crate::failure::Failure;
-use millstream_broker::{Wire, WireError};
+use millstream_broker::{Wire, WireConfig, WireError};
 use millstream_plant::Plant;
 use std::io::ErrorKind;
+use std::num::NonZero;
 use std::sync::Arc;
 
 impl Instance {
-    /// Serves the Kafka protocol where the plant wants it.
-    pub(super) async fn serve_kafka(&mut self, plant: &Plant) -> Result<(), Failure> {
-        let Some(kafka) = &plant.kafka else { return Ok(()) };
-        let wire = match Wire::serve(&self.log.embedded, kafka.wire.clone()).await {
+    /// Serves the Kafka protocol with these settings, where the plant wants it.
+    pub(super) async fn serve_kafka(
+        &mut self,
+        config: Option<WireConfig>,
+        plant: &Plant,
+    ) -> Result<(), Failure> {
+        let Some(config) = config else { return Ok(()) };
+        let protocols: Vec<_> = config.listeners.iter().map(|listener| listener.protocol).collect();
+        // Threads of their own: a storm of clients must not hold up the scan of a device.
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let config = WireConfig { threads, ..config };
+        let wire = match Wire::serve(&self.log.embedded, config).await {
             Ok(wire) => wire,
             Err(error) => {
                 if let Some(server) = self.server.take() {
@@ -21,8 +30,8 @@ impl Instance {
                 return Err(refused(&error, plant));
             }
         };
-        for (listener, address) in kafka.wire.listeners.iter().zip(wire.addresses()) {
-            self.add_listener("Kafka clients", format!("{}://{address}", listener.protocol.name()));
+        for (protocol, address) in protocols.iter().zip(wire.addresses()) {
+            self.add_listener("Kafka clients", format!("{}://{address}", protocol.name()));
         }
         let wire = Arc::new(wire);
         self.facts.collectors.lock().push(wire.clone());
@@ -36,8 +45,9 @@ fn refused(error: &WireError, plant: &Plant) -> Failure {
     let WireError::Listen { address, source } = error else {
         return Failure::mistake(error.to_string(), "`millstream check` looks at [kafka] offline");
     };
-    let kafka = plant.kafka.iter().flat_map(|kafka| kafka.wire.listeners.iter().zip(&kafka.spans));
-    let span = kafka.filter(|(listener, _)| listener.listen == *address).find_map(|(_, span)| span.clone());
+    let listeners = plant.kafka.iter().flat_map(|kafka| &kafka.listeners);
+    let span =
+        listeners.filter(|listener| listener.listen == *address).find_map(|listener| listener.span.clone());
     let said_at = span.map(|span| format!(" ({})", plant.sources.place(&span))).unwrap_or_default();
     if source.kind() == ErrorKind::AddrInUse {
         let next = address.port().checked_add(1).unwrap_or(9_093);

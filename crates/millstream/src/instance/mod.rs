@@ -64,6 +64,8 @@ impl Instance {
     /// mend (a port or a folder in use) is an error.
     pub(crate) async fn start(plant: Plant) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        // What is wrong with it is told before anything is opened.
+        let kafka = crate::kafka::wire(&plant)?;
         let mut log = LogEngine::open(&plant, clock.clone()).await?;
         let board = Arc::new(Board::default());
         let source = PlcSource::new(log.sources.clone(), clock.clone());
@@ -111,7 +113,7 @@ impl Instance {
             wire: None,
         };
         instance.serve(&plant).await?;
-        instance.serve_kafka(&plant).await?;
+        instance.serve_kafka(kafka, &plant).await?;
         instance.start_parts(&plant);
         Ok(instance)
     }

@@ -5,7 +5,10 @@ mod support;
 
 use kafka_protocol::messages::{ApiVersionsRequest, MetadataRequest, ProduceRequest};
 use millstream_bus::{Bus, TopicSpec};
-use std::time::Duration;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 use support::client::{Client, Server, frame};
 use tokio::net::TcpStream;
 
@@ -126,4 +129,58 @@ async fn announced_bytes_take_no_memory() {
     honest.send(0, &ApiVersionsRequest::default()).await;
     let grown = resident_kib().saturating_sub(before);
     assert!(grown < 64 << 10, "{grown} KiB more than before");
+}
+
+/// A broker that ends with the test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// F33: without file handles left, those who are in stay, and there is no busy loop; when some go, others come in.
+#[tokio::test]
+async fn a_process_without_file_handles_goes_on() {
+    let program = std::env::current_exe().unwrap();
+    let program = program.parent().unwrap().parent().unwrap().join("examples/broker");
+    let dir = support::fresh_dir("wire-hostile");
+    let mut command = Command::new("prlimit");
+    command.args(["--nofile=64"]).arg(program).arg(dir).arg("0").stdout(Stdio::piped());
+    let mut broker = Process(command.spawn().unwrap());
+    let mut address = String::new();
+    BufReader::new(broker.0.stdout.take().unwrap()).read_line(&mut address).unwrap();
+    let address: SocketAddr = address.trim().parse().unwrap();
+    let mut first = Client::connect(address).await;
+    first.send(0, &ApiVersionsRequest::default()).await;
+    let mut others = Vec::new();
+    for _ in 0..100 {
+        others.push(Client::connect(address).await);
+    }
+    // All handles are taken by now; the rest waits in the system's queue.
+    for _ in 0..100 {
+        first.send(0, &ApiVersionsRequest::default()).await;
+    }
+    let before = cpu_ticks(&broker.0);
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(1) {
+        first.send(0, &ApiVersionsRequest::default()).await;
+        tokio::time::sleep_until((Instant::now() + Duration::from_millis(100)).into()).await;
+    }
+    let used = cpu_ticks(&broker.0) - before;
+    assert!(used < 50, "{used} of 100 ticks: it spins");
+    others.drain(..80);
+    for mut other in others {
+        other.send(0, &ApiVersionsRequest::default()).await;
+    }
+}
+
+/// Processor time of a process, in hundredths of a second (proc(5), fields 14 and 15).
+fn cpu_ticks(process: &Child) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }

@@ -8,7 +8,8 @@ use kafka_protocol::messages::describe_topic_partitions_request::{Cursor, TopicR
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
     ApiVersionsRequest, DescribeClusterRequest, DescribeTopicPartitionsRequest,
-    DescribeTopicPartitionsResponse, FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName,
+    DescribeTopicPartitionsResponse, FindCoordinatorRequest, ListPartitionReassignmentsRequest,
+    MetadataRequest, MetadataResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use millstream_broker::{EmbeddedConfig, WireConfig};
@@ -281,4 +282,11 @@ async fn versions_and_features_are_those_of_kafka() {
     }
     let nameless = client.send(3, &ApiVersionsRequest::default()).await;
     assert_eq!((nameless.error_code, nameless.api_keys.len()), (ResponseError::InvalidRequest.code(), 0));
+}
+
+#[tokio::test]
+async fn no_partition_is_on_its_way() {
+    let (_server, mut client) = serve().await;
+    let told = client.send(0, &ListPartitionReassignmentsRequest::default().with_topics(None)).await;
+    assert_eq!((told.error_code, told.topics.len()), (0, 0));
 }

@@ -102,6 +102,7 @@ apis! {
     ConsumerGroupHeartbeatRequest, 0..=1 => (api::consumer_group::consumer_group_heartbeat);
     ConsumerGroupDescribeRequest, 0..=1 => (api::consumer_group::consumer_group_describe);
     DescribeClusterRequest, 0..=2 => (api::cluster::describe_cluster);
+    ListPartitionReassignmentsRequest, 0..=0 => (api::cluster::list_partition_reassignments);
     DescribeTopicPartitionsRequest, 0..=0 => (api::cluster::describe_topic_partitions);
 }
 

@@ -15,7 +15,8 @@ use kafka_protocol::messages::describe_topic_partitions_response::{
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{
     BrokerId, DescribeClusterRequest, DescribeClusterResponse, DescribeTopicPartitionsRequest,
-    DescribeTopicPartitionsResponse, FindCoordinatorRequest, FindCoordinatorResponse, TopicName,
+    DescribeTopicPartitionsResponse, FindCoordinatorRequest, FindCoordinatorResponse,
+    ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use millstream_bus::check;
@@ -59,6 +60,21 @@ pub(crate) async fn describe_cluster(
         .with_cluster_authorized_operations(operations)
 }
 
+/// No partition is ever on its way from one node to another: tools ask before they describe a topic.
+pub(crate) async fn list_partition_reassignments(
+    call: &Call,
+    _request: ListPartitionReassignmentsRequest,
+) -> ListPartitionReassignmentsResponse {
+    let response = ListPartitionReassignmentsResponse::default();
+    if call.may(Operation::Describe, Resource::Cluster) {
+        return response.with_error_message(None);
+    }
+    let message = StrBytes::from_static_str("not authorized to describe the cluster");
+    response
+        .with_error_code(ResponseError::ClusterAuthorizationFailed.code())
+        .with_error_message(Some(message))
+}
+
 pub(crate) async fn find_coordinator(
     call: &Call,
     request: FindCoordinatorRequest,
@@ -95,13 +111,20 @@ pub(crate) async fn find_coordinator(
 /// Why a client is not told a coordinator. Share groups are not served.
 fn refusal(call: &Call, key_type: i8, key: &str) -> Option<(ResponseError, &'static str)> {
     let (resource, error, message) = match key_type {
-        0 => (Resource::Group(key), ResponseError::GroupAuthorizationFailed, "not authorized to see the group"),
+        0 => {
+            (Resource::Group(key), ResponseError::GroupAuthorizationFailed, "not authorized to see the group")
+        }
         1 => (
             Resource::TransactionalId(key),
             ResponseError::TransactionalIdAuthorizationFailed,
             "not authorized to see the transactional id",
         ),
-        _ => return Some((ResponseError::InvalidRequest, "only groups (0) and transactional ids (1) have a coordinator")),
+        _ => {
+            return Some((
+                ResponseError::InvalidRequest,
+                "only groups (0) and transactional ids (1) have a coordinator",
+            ));
+        }
     };
     (!call.may(Operation::Describe, resource)).then_some((error, message))
 }

@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 
 fn librdkafka(broker: &Broker) {
     let script = root().join("tests/python/clients.py");
-    judge_cases(Command::new(python()).arg(script).arg(broker.servers()), 76, PATIENCE);
+    judge_cases(Command::new(python()).arg(script).arg(broker.servers()), 77, PATIENCE);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn java_clients_on_apache_kafka() {
 }
 
 fn kafka_tools(broker: &Broker) {
-    judge_cases(java(None).arg("Tools").arg(broker.servers()), 15, PATIENCE);
+    judge_cases(java(None).arg("Tools").arg(broker.servers()), 16, PATIENCE);
 }
 
 #[test]

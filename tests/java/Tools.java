@@ -43,6 +43,7 @@ public class Tools {
         cases.put("topics", Tools::topics);
         cases.put("console_producer_and_consumer", Tools::console);
         cases.put("consumer_groups", Tools::consumerGroups);
+        cases.put("offsets_as_kafka_writes_them", Tools::offsetsTopic);
         cases.put("configs", Tools::configs);
         cases.put("configs_of_users", Tools::users);
         cases.put("acls", Tools::acls);
@@ -167,6 +168,14 @@ public class Tools {
         found(groupCommand("--describe", "--group", group), topic + "\\s+1\\s+0\\s+");
         found(groupCommand("--group", group, "--reset-offsets", "--shift-by", 1, "--topic", topic, "--execute"), topic + "\\s+2\\s+1\\b");
         groupCommand("--group", group, "--delete-offsets", "--topic", topic);
+    }
+
+    /** The topics in which a broker keeps offsets and transactions have records that Kafka's own tools read. */
+    static void offsetsTopic() throws Exception {
+        String other = "offsets-of-" + topic;
+        String text = process("org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", servers, "--topic", "__consumer_offsets",
+            "--from-beginning", "--timeout-ms", 4000, "--group", other, "--formatter", "org.apache.kafka.tools.consumer.OffsetsMessageFormatter");
+        found(text, "\"group\":\"" + group + "\",\"topic\":\"" + topic + "\",\"partition\":0\\}.*\"offset\":\\d+");
     }
 
     static void configs() throws Exception {

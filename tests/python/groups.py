@@ -1,8 +1,8 @@
 """Consumer groups: who reads what, when members come and go, and where they go on."""
-from confluent_kafka import ConsumerGroupType, ConsumerGroupState, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupState, ConsumerGroupType, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import NewPartitions
 
-from kit import ADMIN, PATIENCE, case, consumer, done, eventually, new_topic, produce, producer, refused, take, unique, values
+from kit import ADMIN, PATIENCE, case, consumer, done, eventually, new_topic, produce, producer, read, refused, take, unique, values
 
 
 class Member:
@@ -295,6 +295,20 @@ def a_group_of_the_new_protocol_is_described():
     close([member])
     eventually("its end", lambda: done(ADMIN.describe_consumer_groups([group]))[group].members == [])
     done(ADMIN.delete_consumer_groups([group]))
+
+
+@case
+def committed_offsets_are_records_of_an_internal_topic():
+    topic, group = new_topic("internal"), unique("internal")
+    reader = consumer(group)
+    reader.commit(offsets=[TopicPartition(topic, 0, 3)], asynchronous=False)
+    reader.close()
+    found = ADMIN.list_topics("__consumer_offsets", timeout=PATIENCE).topics["__consumer_offsets"]
+    described = done(ADMIN.describe_topics(TopicCollection(["__consumer_offsets"])))["__consumer_offsets"]
+    assert described.is_internal
+    records = read("__consumer_offsets", partitions=len(found.partitions), isolation="read_uncommitted")
+    assert any(record.key() and group.encode() in record.key() and topic.encode() in record.key() for record in records)
+    refused(KafkaError.TOPIC_EXCEPTION, produce, producer(), "__consumer_offsets", [(b"k", b"v")])
 
 
 @case

@@ -7,11 +7,12 @@
 mod support;
 
 use kafka_protocol::messages::{OffsetCommitRequest, ProduceRequest};
-use millstream_broker::{Embedded, EmbeddedConfig, Wire, WireConfig};
+use millstream_broker::{Embedded, EmbeddedConfig, GroupConfig, Wire, WireConfig};
 use millstream_log::{Random, SimDisk};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use support::client::Client;
 use support::data::{batch, error, fetch_from, parts, produce_to};
 use support::groups::{Member, commit_request, committed};
@@ -19,7 +20,7 @@ use support::{clock, open_log};
 use uuid::Uuid;
 
 /// Histories of one run.
-const ROUNDS: u64 = 4;
+const ROUNDS: u64 = 8;
 const PARTITIONS: i32 = 2;
 
 async fn start(disk: &SimDisk) -> (Arc<Embedded>, Wire) {
@@ -27,7 +28,10 @@ async fn start(disk: &SimDisk) -> (Arc<Embedded>, Wire) {
     if log.topic("t").is_none() {
         log.create_topic("t", PARTITIONS, &BTreeMap::new()).unwrap();
     }
-    let embedded = Embedded::open(log, EmbeddedConfig::default(), clock()).await.unwrap();
+    // A leave that the power took back ends with its session, so sessions are short.
+    let groups = GroupConfig { session_timeout_min: Duration::ZERO, ..GroupConfig::default() };
+    let config = EmbeddedConfig { groups, ..EmbeddedConfig::default() };
+    let embedded = Embedded::open(log, config, clock()).await.unwrap();
     let wire = Wire::serve(&embedded, WireConfig::default()).await.unwrap();
     (embedded, wire)
 }
@@ -103,7 +107,7 @@ async fn torture(seed: u64) {
             assert!(found <= end, "{what}: offset {found} is past the end, {end}");
         }
         // A member that was told its partitions is in a generation that no one else will ever have.
-        let mut member = Member::new(client, "members", "t", 2, 10_000);
+        let mut member = Member::new(client, "members", "t", 2, 300);
         member.enter().await.unwrap();
         assert!(generations.iter().all(|before| *before < member.generation), "seed {seed}: {generations:?}");
         generations.push(member.generation);

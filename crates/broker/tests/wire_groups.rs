@@ -12,8 +12,8 @@ use kafka_protocol::messages::offset_delete_request::{
 };
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic};
 use kafka_protocol::messages::{
-    DeleteGroupsRequest, DescribeGroupsRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
-    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, SyncGroupRequest,
+    DeleteGroupsRequest, DescribeGroupsRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest,
+    ListGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, SyncGroupRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 use millstream_broker::{EmbeddedConfig, GroupConfig, ListenerConfig, WireConfig};
@@ -25,7 +25,9 @@ use std::time::Duration;
 use support::client::{Client, Server};
 use support::data::create;
 use support::fresh_dir;
-use support::groups::{Member, commit_request, committed, group_id, join_request, text, topic_name, try_committed};
+use support::groups::{
+    Member, commit_request, committed, group_id, join_request, text, topic_name, try_committed,
+};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -271,7 +273,8 @@ async fn tools_see_groups_and_delete_those_without_members() {
     let mut a = member(&server, "alive").await;
     a.enter().await.unwrap();
     client.send(9, &commit_request("simple", "t", &[(0, 4)])).await;
-    let row = |group: &str, state: &str, protocol: &str| (group.to_owned(), state.to_owned(), protocol.to_owned());
+    let row =
+        |group: &str, state: &str, protocol: &str| (group.to_owned(), state.to_owned(), protocol.to_owned());
     let (alive, simple) = (row("alive", "Stable", "consumer"), row("simple", "Empty", ""));
     assert_eq!(list(&mut client, &[], &[]).await, [alive.clone(), simple.clone()]);
     assert_eq!(list(&mut client, &["stable"], &["Classic"]).await, [alive]);
@@ -282,7 +285,10 @@ async fn tools_see_groups_and_delete_those_without_members() {
     assert_eq!(described.members[0].member_assignment, [0, 1, 2, 3].as_slice());
     let unknown = describe(&mut client, "nobody").await;
     assert_eq!(unknown.error_code, code(ResponseError::GroupIdNotFound));
-    assert_eq!((&*unknown.group_state, unknown.error_message.as_deref()), ("Dead", Some("Group nobody not found.")));
+    assert_eq!(
+        (&*unknown.group_state, unknown.error_message.as_deref()),
+        ("Dead", Some("Group nobody not found."))
+    );
     let request = DescribeGroupsRequest::default().with_groups(vec![group_id("nobody")]);
     let before = client.send(5, &request.with_include_authorized_operations(true)).await.groups.remove(0);
     assert_eq!((before.error_code, &*before.group_state), (0, "Dead"));
@@ -318,7 +324,10 @@ async fn commits_that_cannot_be_are_refused_as_in_kafka() {
     let unknown = code(ResponseError::UnknownTopicOrPartition);
     assert_eq!(commit_code(&mut client, 9, &partition).await, unknown);
     assert_eq!(commit_code(&mut client, 9, &commit_request("s", "none", &[(0, 1)])).await, unknown);
-    assert_eq!(commit_code(&mut client, 9, &commit_request("s", "__cluster_metadata", &[(0, 1)])).await, unknown);
+    assert_eq!(
+        commit_code(&mut client, 9, &commit_request("s", "__cluster_metadata", &[(0, 1)])).await,
+        unknown
+    );
     let mut long = commit_request("s", "t", &[(0, 1)]);
     long.topics[0].partitions[0].committed_metadata = Some(StrBytes::from_string("m".repeat(4_097)));
     assert_eq!(commit_code(&mut client, 9, &long).await, code(ResponseError::OffsetMetadataTooLarge));
@@ -343,7 +352,8 @@ async fn offsets_come_back_with_their_epoch_and_metadata_in_every_version() {
         assert_eq!((unknown.committed_offset, unknown.error_code), (-1, 0));
         if version >= 2 {
             let all = client.send(version, &request.with_topics(None)).await;
-            let offsets = all.topics[0].partitions.iter().map(|one| (one.partition_index, one.committed_offset));
+            let offsets =
+                all.topics[0].partitions.iter().map(|one| (one.partition_index, one.committed_offset));
             assert_eq!(offsets.collect::<Vec<_>>(), [(0, 4), (3, 9)]);
         }
     }

@@ -336,7 +336,7 @@ impl Group {
         self.members.values().map(|member| member.rebalance_timeout).max().unwrap_or_default()
     }
 
-    /// What a group without a member of this process answers is as Kafka's; new members are waited for as long as there.
+    /// A new member does not know its id yet, so it sends no heartbeats while it waits for its first round.
     fn new_member_expires(now: Instant) -> Instant {
         now + limits::NEW_MEMBER_TIMEOUT
     }

@@ -87,7 +87,7 @@ impl Group {
             State::Empty => return Err(GroupError::UnknownMember),
             // It lost the answer and asks again; nothing changes for the others.
             State::CompletingRebalance if unchanged => {
-                self.answer_current(ticket, &joining.member, is_leader)
+                self.answer_current(ticket, &joining.member, is_leader);
             }
             State::Stable if unchanged && !is_leader => self.answer_current(ticket, &joining.member, false),
             // A leader that joins again wants a new round: the partitions of its topics may have changed.

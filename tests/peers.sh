@@ -58,8 +58,9 @@ done
 # Client.java is compiled against the oldest client and runs with every one; the others need Kafka of today.
 classes=$cache/kafka/classes
 if [ "$(cat "$classes/.complete" 2>/dev/null)" != "$(stamp "$root"/tests/java/*.java)" ]; then
-  rm -rf "$classes"; mkdir -p "$classes"
-  javac -nowarn -d "$classes" -cp "$clients/2.8.2/*" "$root/tests/java/Client.java"
-  javac -nowarn -d "$classes" -cp "$libs/*" "$root/tests/java/Copier.java" "$root/tests/java/Tools.java" "$root/tests/java/WindowedCount.java"
-  stamp "$root"/tests/java/*.java > "$classes/.complete"
+  rm -rf "$classes.new"; mkdir -p "$classes.new"
+  javac -nowarn -d "$classes.new" -cp "$clients/2.8.2/*" "$root/tests/java/Client.java"
+  javac -nowarn -d "$classes.new" -cp "$libs/*" "$root/tests/java/Copier.java" "$root/tests/java/Tools.java" "$root/tests/java/WindowedCount.java"
+  stamp "$root"/tests/java/*.java > "$classes.new/.complete"
+  rm -rf "$classes"; mv "$classes.new" "$classes"
 fi

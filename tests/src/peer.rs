@@ -111,21 +111,21 @@ impl Drop for Kafka {
 
 /// A free port whose next two are free, too: Kafka's listener, its controller's and the one with SASL.
 pub fn free_ports() -> u16 {
-    loop {
-        let port = free_port();
-        if (1..=2).all(|above| TcpListener::bind((Ipv4Addr::LOCALHOST, port + above)).is_ok()) {
-            return port;
-        }
-    }
+    free_port_of(3)
 }
 
 /// A loopback port that was free a moment ago, below the range that the system gives to clients.
 pub fn free_port() -> u16 {
+    free_port_of(1)
+}
+
+/// The first of `count` ports in a row. No port is given twice, so that who comes again after a kill finds its own.
+fn free_port_of(count: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let spread = u16::try_from(std::process::id() % 10_000).expect("below 10,000");
     loop {
-        let port = 20_000 + (spread + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        let port = 20_000 + (spread + NEXT.fetch_add(count, Ordering::Relaxed)) % 10_000;
+        if (0..count).all(|above| TcpListener::bind((Ipv4Addr::LOCALHOST, port + above)).is_ok()) {
             return port;
         }
     }

@@ -1,6 +1,6 @@
 """Reads a topic of Apache Kafka from its first record to its end with a client that is not ours, committed records only.
 
-Arguments: bootstrap servers, topic. Prints what `millstream topic tail --json` prints: one JSON object per record.
+Arguments: bootstrap servers, topic, and how many records are enough of a topic that goes on. Prints what `millstream topic tail --json` prints: one JSON object per record.
 """
 import json
 import sys
@@ -8,6 +8,7 @@ import sys
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 servers, topic = sys.argv[1:3]
+left = int(sys.argv[3]) if len(sys.argv) > 3 else sys.maxsize
 consumer = Consumer(
     {
         "bootstrap.servers": servers,
@@ -33,7 +34,7 @@ def text(data):
 
 
 ended = set()
-while len(ended) < len(places):
+while len(ended) < len(places) and left > 0:
     record = consumer.poll(20)
     if record is None:
         sys.exit("nothing came for 20 s, not even the end")
@@ -42,6 +43,7 @@ while len(ended) < len(places):
             sys.exit(str(record.error()))
         ended.add(record.partition())
         continue
+    left -= 1
     print(
         json.dumps(
             {

@@ -208,7 +208,7 @@ impl Writer {
         }
         self.number = number;
         self.transactions.insert(number, Transaction::default());
-        for k in 0..1 + random.below(5) {
+        for k in 0..=random.below(5) {
             if !self.write(random, k).await {
                 return;
             }

@@ -97,7 +97,7 @@ fn a_sidecar_never_tells_of_records_that_a_failing_disk_took() {
 #[test]
 fn a_damaged_sidecar_is_no_sidecar() {
     let disk = SimDisk::new(4);
-    let (log, partition) = one_partition(&disk, &[]);
+    let (_log, partition) = one_partition(&disk, &[]);
     partition.append(&mut batch(&["a"])).unwrap();
     partition.write_sidecar("notes", "end 1\n", 1).unwrap();
     let path = Path::new("/data/topics/t/0/notes");

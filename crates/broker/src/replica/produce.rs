@@ -31,8 +31,7 @@ impl ProduceError {
             Self::Sequence(SequenceError::OldEpoch { .. }) => ResponseError::InvalidProducerEpoch,
             Self::NoTransaction(_) => ResponseError::InvalidTxnState,
             Self::Log(LogError::UnknownPartition { .. }) => ResponseError::UnknownTopicOrPartition,
-            Self::Log(LogError::Invalid(_)) => ResponseError::CorruptMessage,
-            Self::Log(LogError::Corrupt { .. }) => ResponseError::CorruptMessage,
+            Self::Log(LogError::Invalid(_) | LogError::Corrupt { .. }) => ResponseError::CorruptMessage,
             Self::Log(_) => ResponseError::KafkaStorageError,
         }
     }

@@ -20,7 +20,6 @@ use kafka_protocol::messages::{
     EndTxnRequest, EndTxnResponse, ProducerId, TopicName, TransactionalId, TxnOffsetCommitRequest,
     TxnOffsetCommitResponse,
 };
-use kafka_protocol::protocol::StrBytes;
 use millstream_bus::TopicPartition;
 use millstream_log::batch::ControlKind;
 use std::sync::Arc;
@@ -32,6 +31,8 @@ const BROKERS_ONLY: i16 = 4;
 /// The version of TxnOffsetCommit that adds the group by itself.
 const OFFSETS_JOIN: i16 = 5;
 
+/// What is wrong with one partition.
+type OfPartition = (i32, Option<ResponseError>);
 type PartitionCodes = Vec<(TopicName, Vec<(i32, ResponseError)>)>;
 
 /// The code of an error for AddPartitionsToTxn, AddOffsetsToTxn and EndTxn: before version 2 there is no PRODUCER_FENCED.
@@ -101,9 +102,10 @@ async fn add_partitions(
     let connection = call.peer.connection;
     let added = whole(async move {
         let claim = Claim { id: &id, key, connection };
-        match verify_only {
-            true => inner.transactions.verify_partitions(claim, &partitions).await,
-            false => inner.transactions.add_partitions(claim, &partitions).await,
+        if verify_only {
+            inner.transactions.verify_partitions(claim, &partitions).await
+        } else {
+            inner.transactions.add_partitions(claim, &partitions).await
         }
     });
     added.await.map_err(|error| match error {
@@ -219,7 +221,7 @@ pub(crate) async fn txn_offset_commit(
     request: TxnOffsetCommitRequest,
 ) -> TxnOffsetCommitResponse {
     let mut records = Vec::new();
-    let mut codes: Vec<(TopicName, Vec<(i32, Option<ResponseError>)>)> = Vec::new();
+    let mut codes: Vec<(TopicName, Vec<OfPartition>)> = Vec::new();
     for topic in &request.topics {
         let refused = check_input(call, &topic.name);
         let mut of_topic = Vec::with_capacity(topic.partitions.len());
@@ -262,7 +264,7 @@ fn record_of(
     if !known {
         return Err(ResponseError::UnknownTopicOrPartition);
     }
-    let metadata = partition.committed_metadata.clone().unwrap_or_else(StrBytes::default).to_string();
+    let metadata = partition.committed_metadata.clone().unwrap_or_default().to_string();
     if metadata.len() > millstream_bus::limits::COMMIT_METADATA_BYTES {
         return Err(ResponseError::OffsetMetadataTooLarge);
     }

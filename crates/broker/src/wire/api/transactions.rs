@@ -125,9 +125,10 @@ pub(crate) async fn describe_producers(
         let may = call.may(Operation::Read, Resource::Topic(&topic.name));
         let mut partitions = Vec::with_capacity(topic.partition_indexes.len());
         for index in topic.partition_indexes {
-            let producers = match may {
-                true => producers(call, &topic.name, index),
-                false => Err(ResponseError::TopicAuthorizationFailed),
+            let producers = if may {
+                producers(call, &topic.name, index)
+            } else {
+                Err(ResponseError::TopicAuthorizationFailed)
             };
             let response = PartitionResponse::default().with_partition_index(index);
             partitions.push(match producers {

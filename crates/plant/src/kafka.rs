@@ -274,6 +274,8 @@ fn tls(section: &mut Section<'_>, folder: &Path, is_spoken: bool, out: &mut Mist
 }
 
 type SaidFile = (Said<Text>, PathBuf);
+/// What a listener shows: files of a certificate and its key, or names for one that is made.
+type Shown = (Option<(PathBuf, PathBuf)>, Vec<String>);
 
 /// The files of the certificate and its key, and the names for one that is made where there is neither.
 fn certificate_of(
@@ -281,7 +283,7 @@ fn certificate_of(
     key: Option<SaidFile>,
     names: Option<(Value<'_>, Vec<Said<Text>>)>,
     out: &mut Mistakes,
-) -> Option<(Option<(PathBuf, PathBuf)>, Vec<String>)> {
+) -> Option<Shown> {
     Some(match (certificate, key) {
         (Some((said, certificate)), Some((_, key))) => {
             if let Some((value, _)) = names {
@@ -440,9 +442,10 @@ fn super_user(said: &Said<Text>, out: &mut Mistakes) -> Option<String> {
         return Some(text.to_owned());
     }
     let mistake = said.error("super-user", format!("`{}` is no super user", said.value.shown()));
-    out.push(mistake.label("expected `User:` and a name").help(match text.contains(':') {
-        true => "for example `\"User:admin\"`".to_owned(),
-        false => format!("for example `\"User:{text}\"`"),
+    out.push(mistake.label("expected `User:` and a name").help(if text.contains(':') {
+        "for example `\"User:admin\"`".to_owned()
+    } else {
+        format!("for example `\"User:{text}\"`")
     }));
     None
 }

@@ -40,7 +40,7 @@ fn the_settings_are_those_of_the_file() {
     assert_eq!(plant.log.segment_bytes, 64 << 20);
     assert_eq!(plant.log.forward_records_per_second, Some(20_000.0));
     assert_eq!(plant.log.forward_bytes_per_second, Some(2 << 20));
-    assert_eq!(plant.kafka.as_ref().unwrap().address.to_string(), "0.0.0.0:9092");
+    assert_eq!(plant.kafka.as_ref().unwrap().listeners[0].listen.to_string(), "0.0.0.0:9092");
     assert_eq!(plant.http.as_ref().unwrap().address.to_string(), "[::1]:8088");
 }
 

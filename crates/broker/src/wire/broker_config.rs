@@ -23,7 +23,7 @@ const INT: i8 = 3;
 const LONG: i8 = 5;
 const LIST: i8 = 7;
 
-fn fixed(name: &'static str, value: impl ToString, type_code: i8, documentation: &'static str) -> Config {
+fn fixed(name: &'static str, value: &impl ToString, type_code: i8, documentation: &'static str) -> Config {
     Config { name, value: value.to_string(), source: Source::Default, type_code, documentation }
 }
 
@@ -45,16 +45,21 @@ pub(crate) fn all(call: &Call) -> Vec<Config> {
     configs.extend(of_wire(call));
     configs.extend(of_groups(call));
     configs.extend([
-        fixed("broker.id", NODE_ID, INT, "The id of the one node."),
-        fixed("default.replication.factor", 1, INT, "There is one node, and so one replica."),
-        fixed("delete.topic.enable", true, BOOLEAN, "Topics can be deleted."),
-        fixed("node.id", NODE_ID, INT, "The id of the one node."),
-        fixed("offsets.topic.replication.factor", 1, INT, "There is one node, and so one replica."),
-        fixed("process.roles", "broker,controller", LIST, "One process is both."),
-        fixed("remote.log.storage.system.enable", false, BOOLEAN, "There is no tiered storage."),
-        fixed("transaction.state.log.min.isr", 1, INT, "There is one node, and so one replica."),
-        fixed("transaction.state.log.replication.factor", 1, INT, "There is one node, and so one replica."),
-        fixed("transaction.two.phase.commit.enable", false, BOOLEAN, "Transactions end with their producer."),
+        fixed("broker.id", &NODE_ID, INT, "The id of the one node."),
+        fixed("default.replication.factor", &1, INT, "There is one node, and so one replica."),
+        fixed("delete.topic.enable", &true, BOOLEAN, "Topics can be deleted."),
+        fixed("node.id", &NODE_ID, INT, "The id of the one node."),
+        fixed("offsets.topic.replication.factor", &1, INT, "There is one node, and so one replica."),
+        fixed("process.roles", &"broker,controller", LIST, "One process is both."),
+        fixed("remote.log.storage.system.enable", &false, BOOLEAN, "There is no tiered storage."),
+        fixed("transaction.state.log.min.isr", &1, INT, "There is one node, and so one replica."),
+        fixed("transaction.state.log.replication.factor", &1, INT, "There is one node, and so one replica."),
+        fixed(
+            "transaction.two.phase.commit.enable",
+            &false,
+            BOOLEAN,
+            "Transactions end with their producer.",
+        ),
     ]);
     configs.sort_by_key(|config| config.name);
     configs
@@ -91,7 +96,7 @@ fn of_wire(call: &Call) -> Vec<Config> {
     vec![
         fixed(
             "advertised.listeners",
-            advertised,
+            &advertised,
             LIST,
             "What clients of this listener are told to connect to.",
         ),

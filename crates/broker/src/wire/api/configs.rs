@@ -366,22 +366,20 @@ fn step(topic: &Topic, defaults: &TopicConfig, changes: &[AlterableConfig]) -> R
         return Err(doubled(&name));
     }
     for AlterableConfig { name, config_operation, value, .. } in changes {
-        let value = || match value {
-            Some(value) => Ok(value.trim().to_owned()),
-            None => {
+        let value = || {
+            let given = value.as_ref().map(|value| value.trim().to_owned());
+            given.ok_or_else(|| {
                 let message = format!("Null value not supported for : {}", &**name);
-                Err(Refusal::of(ResponseError::InvalidRequest, message))
-            }
+                Refusal::of(ResponseError::InvalidRequest, message)
+            })
         };
-        let old = |doing: &str| match definition(name).filter(|definition| definition.is_list()) {
-            Some(definition) => {
-                let own = configs.get(&**name).cloned();
-                Ok(own.unwrap_or_else(|| definition.default(defaults)))
-            }
-            None => {
+        let old = |doing: &str| {
+            let Some(definition) = definition(name).filter(|definition| definition.is_list()) else {
                 let message = format!("Can't {doing} to key {} because its type is not LIST.", &**name);
-                Err(Refusal::of(ResponseError::InvalidConfig, message))
-            }
+                return Err(Refusal::of(ResponseError::InvalidConfig, message));
+            };
+            let own = configs.get(&**name).cloned();
+            Ok(own.unwrap_or_else(|| definition.default(defaults)))
         };
         let new = match config_operation {
             0 => value()?,

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 const CLIENTS: usize = 4;
 const PARTITIONS: usize = 5;
+/// Shorter than a session: who stalls in a round is left behind while its session goes on.
+const ROUND: Duration = Duration::from_secs(4);
 /// Records of each partition.
 const RECORDS: u64 = 12;
 
@@ -173,7 +175,8 @@ impl World {
             Joining { protocols: vec![("range".to_owned(), Bytes::new())], ..joining(&id) }
         };
         let must_know_id = client.must_know_id;
-        client.phase = Phase::Joining(self.bench.join(Joining { has_id, must_know_id, ..joining }));
+        let joining = Joining { has_id, must_know_id, rebalance_timeout: ROUND, ..joining };
+        client.phase = Phase::Joining(self.bench.join(joining));
     }
 
     fn joined(&mut self, client: &mut Consumer, answer: Result<Joined, GroupError>) {

@@ -11,14 +11,14 @@ build: ## Build the binary at target/release/millstream
 demo: build ## Build and run a whole simulated plant; Ctrl-C ends it
 	target/release/millstream demo
 
-test: peers lint ## Build and pass every test, against real peers (about 10 minutes on two cores, cold)
+test: peers lint ## Build and pass every test, against real peers (about 20 minutes on two cores, cold)
 	tests/run.sh
 
 lint: ## Format and lints, as CI has them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
-peers: ## Fetch the software that the tests run against (Python packages, Apache Kafka)
+peers: ## Fetch the software that the tests run against (Python packages, Apache Kafka, Java clients, kcat)
 	@tests/peers.sh
 
 torture: peers ## The crash, power-loss and fault tests in full (hours)

@@ -118,7 +118,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             break;
         }
+        let was_full = self.outbox.len_bytes() >= limits::OUTBOX_BYTES;
         let written = self.outbox.poll_write(&mut self.stream, context);
+        if was_full && self.outbox.len_bytes() < limits::OUTBOX_BYTES {
+            // What waited for the room was not polled, and wakes nobody.
+            context.waker().wake_by_ref();
+        }
         if self.ended.is_none() {
             let is_written = written?.is_ready();
             let is_refused = self.peer.identity.is_refused() && self.current.is_none();
@@ -263,3 +268,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests;

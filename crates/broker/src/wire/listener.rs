@@ -185,6 +185,11 @@ impl Wire {
         self.threads.idle(deadline).await;
     }
 
+    #[cfg(test)]
+    pub(crate) fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
     /// Where it listens, in the order of the listeners.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses

@@ -1,3 +1,5 @@
+//! What a partition knows of its producers, step by step.
+
 #![expect(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "a panic is a failed test")]
 use super::*;
 use millstream_log::batch::{BatchBuilder, Compression};

@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -58,7 +58,10 @@ pub struct Log {
     dir: PathBuf,
     config: LogConfig,
     shared: Arc<Shared>,
+    /// Held for a look or an insertion, never while the disk works: every request looks here.
     topics: Mutex<BTreeMap<String, OpenTopic>>,
+    /// Held while topics are made, changed or deleted, one at a time; taken before `topics`.
+    changing: Mutex<()>,
     /// Counts topics that were made, deleted or given more partitions.
     changes: AtomicU64,
     /// The greatest id that a topic ever had.
@@ -94,6 +97,7 @@ impl Log {
             reserve: Reserve::open(Arc::clone(&disk), dir, config.reserve_bytes)?,
             flusher: Flusher::new(config.flush_interval),
             retention_now_ms: AtomicI64::new(0),
+            is_full: AtomicBool::new(false),
             sync_seconds: Histogram::default(),
             disk,
             _lock: lock,
@@ -111,6 +115,7 @@ impl Log {
             config,
             shared,
             topics: Mutex::default(),
+            changing: Mutex::default(),
             changes: AtomicU64::new(0),
             newest_id: AtomicU64::new(newest_id),
             noted_id: AtomicU64::new(deleted_id),
@@ -172,8 +177,8 @@ impl Log {
         topic::check_name(name)?;
         check_partitions(partitions)?;
         let config = self.config.topic.with(configs)?;
-        let mut topics = self.topics.lock();
-        if topics.contains_key(name) {
+        let _changing = self.changing.lock();
+        if self.topics.lock().contains_key(name) {
             return Err(LogError::TopicExists(name.to_owned()));
         }
         // Later than all others even where the clock stands still or goes back.
@@ -183,7 +188,7 @@ impl Log {
         let topic = Topic { name: name.to_owned(), id, partitions, configs: configs.clone(), config };
         self.lay_down(&topic)?;
         let open = self.open_topic(topic.clone(), &mut Vec::new())?;
-        topics.insert(name.to_owned(), open);
+        self.topics.lock().insert(name.to_owned(), open);
         self.changes.fetch_add(1, Ordering::Release);
         Ok(topic)
     }
@@ -212,21 +217,20 @@ impl Log {
 
     /// Deletes a topic with all its records; durable when it returns.
     pub fn delete_topic(&self, name: &str) -> Result<(), LogError> {
-        let mut topics = self.topics.lock();
-        let open = topics.get(name).ok_or_else(|| unknown(name, 0))?;
+        let changing = self.changing.lock();
+        let (id, partitions) = self.opened(name)?;
         let place = self.dir.join("topics").join(name);
-        let id = open.topic.id;
         let scratch = self.dir.join("scratch").join(id.to_string());
         // So that no later topic gets its id. A full disk must not keep a topic from being deleted: then it is noted after.
         let noted = self.note_id(id);
-        for partition in open.partitions.iter().flatten() {
+        for partition in partitions {
             partition.delete();
         }
         let disk = &*self.shared.disk;
         disk.rename(&place, &scratch).map_err(|error| LogError::io("rename", &place, error))?;
-        topics.remove(name);
+        self.topics.lock().remove(name);
         self.changes.fetch_add(1, Ordering::Release);
-        drop(topics);
+        drop(changing);
         clear_scratch(disk, &self.dir, &scratch)?;
         match noted.or_else(|_| self.note_id(id)) {
             // The next topic gets a later id by the clock; only one that goes back as well could bring this one again.
@@ -253,15 +257,15 @@ impl Log {
     /// Gives a topic `partitions` partitions, more than it has; durable when it returns.
     pub fn add_partitions(&self, name: &str, partitions: i32) -> Result<Topic, LogError> {
         check_partitions(partitions)?;
-        let mut topics = self.topics.lock();
-        let open = topics.get_mut(name).ok_or_else(|| unknown(name, 0))?;
-        let first = open.topic.partitions;
+        let _changing = self.changing.lock();
+        let had = self.topic(name).ok_or_else(|| unknown(name, 0))?;
+        let first = had.partitions;
         if partitions <= first {
             return Err(LogError::Invalid(format!(
                 "topic `{name}` has {first} partitions already, and {partitions} are not more"
             )));
         }
-        let topic = Topic { partitions, ..open.topic.clone() };
+        let topic = Topic { partitions, ..had };
         let disk = &*self.shared.disk;
         let place = self.dir.join("topics").join(name);
         for number in first..partitions {
@@ -273,8 +277,10 @@ impl Log {
         disk.sync_dir(&place).map_err(|error| LogError::io("sync", &place, error))?;
         let added = self.open_partitions(&topic, first, &mut Vec::new())?;
         TopicFile::of(&topic).write(disk, &place)?;
-        open.partitions.extend(added);
-        open.topic = topic.clone();
+        if let Some(open) = self.topics.lock().get_mut(name) {
+            open.partitions.extend(added);
+            open.topic = topic.clone();
+        }
         self.changes.fetch_add(1, Ordering::Release);
         Ok(topic)
     }
@@ -282,15 +288,17 @@ impl Log {
     /// Replaces a topic's configs; durable when it returns.
     pub fn configure_topic(&self, name: &str, configs: &BTreeMap<String, String>) -> Result<Topic, LogError> {
         let config = self.config.topic.with(configs)?;
-        let mut topics = self.topics.lock();
-        let open = topics.get_mut(name).ok_or_else(|| unknown(name, 0))?;
-        let topic = Topic { configs: configs.clone(), config: config.clone(), ..open.topic.clone() };
+        let _changing = self.changing.lock();
+        let had = self.topic(name).ok_or_else(|| unknown(name, 0))?;
+        let topic = Topic { configs: configs.clone(), config: config.clone(), ..had };
         TopicFile::of(&topic).write(&*self.shared.disk, &self.dir.join("topics").join(name))?;
         let config = Arc::new(config);
-        for partition in open.partitions.iter().flatten() {
-            partition.set_config(Arc::clone(&config));
+        if let Some(open) = self.topics.lock().get_mut(name) {
+            for partition in open.partitions.iter().flatten() {
+                partition.set_config(Arc::clone(&config));
+            }
+            open.topic = topic.clone();
         }
-        open.topic = topic.clone();
         Ok(topic)
     }
 
@@ -333,6 +341,13 @@ impl Log {
         }
     }
 
+    /// The id of a topic and its partitions that could be opened.
+    fn opened(&self, name: &str) -> Result<(u64, Vec<Arc<Partition>>), LogError> {
+        let topics = self.topics.lock();
+        let open = topics.get(name).ok_or_else(|| unknown(name, 0))?;
+        Ok((open.topic.id, open.partitions.iter().flatten().map(Arc::clone).collect()))
+    }
+
     pub(crate) fn partitions(&self) -> Vec<Arc<Partition>> {
         let topics = self.topics.lock();
         topics.values().flat_map(|open| open.partitions.iter().flatten().map(Arc::clone)).collect()
@@ -353,8 +368,11 @@ impl Log {
     /// Blocks on the disk: call it on a blocking thread every [`limits::MAINTENANCE_INTERVAL`] or so.
     pub fn maintain(&self) {
         self.observe_clock();
-        self.shared.reserve.is_spent();
+        let is_full = self.shared.is_full.swap(false, Ordering::Relaxed) | self.shared.reserve.is_spent();
         for partition in self.partitions() {
+            if is_full {
+                partition.give_zeros_back();
+            }
             let done =
                 partition.revive().and_then(|()| partition.retain()).and_then(|()| partition.compact());
             if let Err(error) = done {

@@ -69,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) flusher: Arc<Flusher>,
     /// The retention clock's last reading in ms.
     pub(crate) retention_now_ms: AtomicI64,
+    /// An append has found the disk full since the last maintenance: nothing is to be laid aside.
+    pub(crate) is_full: AtomicBool,
     /// How long syncs take.
     pub(crate) sync_seconds: Histogram,
     /// The directory belongs to this process as long as anybody can write to it.

@@ -83,6 +83,26 @@ fn a_disk_without_room_for_zeros_takes_records_on() {
 }
 
 #[test]
+fn on_a_full_disk_every_segment_gives_its_zeros_back() {
+    let disk = SimDisk::new(1);
+    let (log, idle) = one_partition(&disk, &[]);
+    append_until_ahead(&disk, &idle);
+    let ahead = length(&disk) - idle.size_bytes();
+    log.create_topic("full", 1, &configs(&[])).unwrap();
+    let full = log.partition("full", 0).unwrap();
+    let has_room = |bytes: usize| full.append(&mut batch(&[&"x".repeat(bytes)])).is_ok();
+    assert!(has_room(10));
+    let total = 1 << 30;
+    disk.limit(Some(total));
+    disk.limit(Some(total - log.space().unwrap().free_bytes + 1_000));
+    let wanted = usize::try_from(ahead / 2).unwrap();
+    assert!(!has_room(wanted), "what would fit in the zeros of another segment");
+    log.maintain();
+    assert_eq!(length(&disk), idle.size_bytes());
+    assert!(has_room(wanted));
+}
+
+#[test]
 fn nothing_synced_is_lost_with_the_power() {
     for seed in 0..60 {
         let mut random = Random::new(seed);

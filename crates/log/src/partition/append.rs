@@ -7,6 +7,7 @@ use crate::reserve::Need;
 use crate::segment::{ClosedSegment, SegmentName};
 use crate::{LogError, limits};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Partition {
     /// Appends one or more whole batches (v2) in order: checks sizes and CRCs, writes offsets into their headers in place,
@@ -112,6 +113,7 @@ impl Partition {
                 Ok(())
             }
             Err(LogError::DiskFull { path }) => {
+                self.shared.is_full.store(true, Ordering::Relaxed);
                 // Where even this fails, the next append writes over the rest, and recovery would cut it off.
                 let _ = file.set_len(at);
                 state.active.ahead = Ahead::default();

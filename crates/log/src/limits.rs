@@ -6,8 +6,10 @@ use std::time::Duration;
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
 /// More batches than this waiting after a sync is heavy load.
 pub const FLUSH_HEAVY: usize = 32;
-/// Partitions synced side by side in one round.
+/// Partitions synced side by side in one round, and opened side by side where they have to be synced.
 pub const FLUSH_THREADS: usize = 8;
+/// Up to this many partitions are opened one after the other.
+pub const OPEN_ALONE: usize = 32;
 /// Bytes kept aside for the audit when the disk is full: about 30,000 audit records.
 pub const RESERVE_BYTES: u64 = 8 << 20;
 /// The reserve is given out in steps of this many bytes.

@@ -5,6 +5,7 @@
 //!   format                     what wrote it: text (see metafile), kind `log`, version 1
 //!   lock                       held by the process that uses the directory
 //!   reserve                    bytes kept for a full disk (see reserve)
+//!   closed                     the last process closed the log, and what its manifests name is on disk: text, version 1
 //!   newest-id                  a topic id that no deleted topic's was above: text, kind `newest-id`, version 1
 //!   scratch/                   topics that are being made or deleted; emptied at start
 //!   topics/<topic>/topic       id, number of partitions, configs: text, kind `topic`, version 1
@@ -13,6 +14,8 @@
 //!
 //! A topic is made in `scratch` and renamed to its place, and renamed back before it is deleted: it is there as a whole or not.
 //! Partitions that are added are made in their place first, and are there when the topic's file counts them.
+
+mod opening;
 
 use crate::config::{LogConfig, TopicConfig};
 use crate::disk::{Disk, Lock, Space};
@@ -26,6 +29,7 @@ use crate::topic::{self, TopicFile};
 use crate::{LogError, Partition, Topic, limits};
 use millstream_model::Clock;
 use millstream_model::metric::Histogram;
+use opening::gather;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
@@ -92,7 +96,9 @@ impl Log {
         clock: Arc<dyn Clock>,
     ) -> Result<(Arc<Self>, Vec<RecoveryReport>), LogError> {
         let lock = prepare_dir(&*disk, dir)?;
+        let was_closed = opening::take_closed_mark(&*disk, dir)?;
         let shared = Arc::new(Shared {
+            was_closed: AtomicBool::new(was_closed),
             files: Files::new(Arc::clone(&disk), config.open_files_max),
             reserve: Reserve::open(Arc::clone(&disk), dir, config.reserve_bytes)?,
             flusher: Flusher::new(config.flush_interval),
@@ -125,46 +131,17 @@ impl Log {
         };
         log.observe_clock();
         let mut reports = Vec::new();
-        for topic in topics {
-            let open = log.open_topic(topic, &mut reports)?;
-            log.topics.lock().insert(open.topic.name.clone(), open);
+        for (topic, opened) in topics.iter().zip(log.open_all(&topics)) {
+            let partitions = gather(topic, 0, opened, &mut reports)?;
+            log.topics.lock().insert(topic.name.clone(), OpenTopic { topic: topic.clone(), partitions });
         }
+        log.shared.was_closed.store(false, Ordering::Relaxed);
         Ok((Arc::new(log), reports))
     }
 
     fn open_topic(&self, topic: Topic, reports: &mut Vec<RecoveryReport>) -> Result<OpenTopic, LogError> {
         let partitions = self.open_partitions(&topic, 0, reports)?;
         Ok(OpenTopic { topic, partitions })
-    }
-
-    /// The partitions of a topic from number `first` on.
-    fn open_partitions(
-        &self,
-        topic: &Topic,
-        first: i32,
-        reports: &mut Vec<RecoveryReport>,
-    ) -> Result<Vec<OpenPartition>, LogError> {
-        let config = Arc::new(topic.config.clone());
-        let mut partitions = Vec::new();
-        for number in first..topic.partitions {
-            let mut report = |message: String| {
-                tracing::warn!(topic = topic.name, partition = number, message, "recovery");
-                reports.push(RecoveryReport { topic: topic.name.clone(), partition: number, message });
-            };
-            let dir = partition_dir(&self.dir, &topic.name, number);
-            match Partition::open(Arc::clone(&self.shared), &topic.name, number, dir, Arc::clone(&config)) {
-                Ok((partition, findings)) => {
-                    findings.into_iter().for_each(&mut report);
-                    partitions.push(Ok(partition));
-                }
-                Err(error @ LogError::DataDir { .. }) => return Err(error),
-                Err(error) => {
-                    report(format!("cannot be opened: {error}"));
-                    partitions.push(Err(error.to_string()));
-                }
-            }
-        }
-        Ok(partitions)
     }
 
     /// Makes a topic, durable when it returns. `configs` are Kafka's topic configs.
@@ -389,7 +366,8 @@ impl Log {
 
     /// Puts everything on disk and notes it, so that the next start has nothing to recover. Gives the first error, after trying all.
     pub fn close(&self) -> Result<(), LogError> {
-        self.partitions().iter().map(|partition| partition.close()).fold(Ok(()), Result::and)
+        self.partitions().iter().map(|partition| partition.close()).fold(Ok(()), Result::and)?;
+        opening::put_closed_mark(&*self.shared.disk, &self.dir)
     }
 }
 

@@ -73,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) is_full: AtomicBool,
     /// How long syncs take.
     pub(crate) sync_seconds: Histogram,
+    /// While the log is being opened: the last process closed it, so whatever its manifests name is on disk.
+    pub(crate) was_closed: AtomicBool,
     /// The directory belongs to this process as long as anybody can write to it.
     pub(crate) _lock: Box<dyn Lock>,
 }

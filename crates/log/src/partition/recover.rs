@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 
 /// Lays down the files of a new partition in an existing directory.
@@ -96,12 +96,18 @@ struct Recovery<'a> {
     unnamed: BTreeSet<SegmentName>,
     findings: Vec<String>,
     changed: bool,
+    /// What the manifest names is on disk.
+    was_closed: bool,
 }
 
 impl<'a> Recovery<'a> {
     fn begin(shared: &'a Shared, dir: &'a Path) -> Result<Self, LogError> {
-        // A process that was killed may have left names that are seen and not durable yet; what follows builds on them.
-        shared.disk.sync_dir(dir).map_err(|error| LogError::io("sync", dir, error))?;
+        let sync_names = || shared.disk.sync_dir(dir).map_err(|error| LogError::io("sync", dir, error));
+        let was_closed = shared.was_closed.load(Ordering::Relaxed);
+        if !was_closed {
+            // A process that was killed may have left names that are seen and not durable yet; what follows builds on them.
+            sync_names()?;
+        }
         let files = shared.disk.list(dir).map_err(|error| LogError::io("list", dir, error))?;
         for unfinished in files.iter().filter(|name| name.strip_suffix(".new").is_some()) {
             let path = dir.join(unfinished);
@@ -120,6 +126,7 @@ impl<'a> Recovery<'a> {
             unnamed: segments,
             findings: Vec::new(),
             changed: false,
+            was_closed,
         };
         match decoded {
             Ok(manifest) => recovery.manifest = manifest,
@@ -133,6 +140,12 @@ impl<'a> Recovery<'a> {
         }
         for segment in &recovery.manifest.segments {
             recovery.unnamed.remove(&segment.name);
+        }
+        let active = SegmentName::first(recovery.manifest.durable.base_offset);
+        if was_closed && recovery.unnamed.iter().any(|name| *name != active) {
+            // Somebody went on after the log was closed.
+            recovery.was_closed = false;
+            sync_names()?;
         }
         Ok(recovery)
     }
@@ -297,7 +310,9 @@ impl<'a> Recovery<'a> {
             ));
             self.changed = true;
         }
-        settle(&*file, durable.size_bytes, active.size_bytes).map_err(self.io("settle", name))?;
+        if !(self.was_closed && len == durable.size_bytes) {
+            settle(&*file, durable.size_bytes, active.size_bytes).map_err(self.io("settle", name))?;
+        }
         Ok((active, whole))
     }
 

@@ -85,9 +85,13 @@ impl Reading<'_> {
         }
         let setting = |entry: &Option<Entry>| entry.clone().map(Box::new);
         let (log, kafka, http) = (setting(&top.log), setting(&top.kafka), setting(&top.http));
-        let log = settings::log(log.as_deref().map(|e| under("", e)).as_ref(), &folder, &mut self.out);
+        let log = log.as_deref().map(|e| under("", e));
+        let (log, servers) = settings::log(log.as_ref(), &folder, &mut self.out);
         let kafka = kafka.as_deref().map(|e| under("", e));
         let kafka = kafka::read(kafka.as_ref(), &folder, &mut self.out);
+        if let (Some(servers), Some(kafka)) = (&servers, &kafka) {
+            settings::check_loop(servers, kafka, &mut self.out);
+        }
         let http = settings::http(http.as_deref().map(|e| under("", e)).as_ref(), &mut self.out);
         let mut said = self.devices(&top);
         if self.whole {

@@ -1,5 +1,6 @@
 //! `[log]` and `[http]`.
 
+use crate::kafka::{KafkaListener, KafkaSettings};
 use crate::kafka_names;
 use crate::keys;
 use crate::plant::{Listener, LogSettings};
@@ -20,8 +21,12 @@ const RETENTION: Duration = Duration::from_hours(7 * 24);
 const SEGMENT_BYTES: u64 = 128 << 20;
 const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
-/// Reads `[log]`; all defaults where there is none.
-pub(crate) fn log(value: Option<&Value<'_>>, folder: &Path, out: &mut Mistakes) -> LogSettings {
+/// Reads `[log]`, with what was said of `bootstrap_servers`; all defaults where there is none.
+pub(crate) fn log(
+    value: Option<&Value<'_>>,
+    folder: &Path,
+    out: &mut Mistakes,
+) -> (LogSettings, Option<Said<Text>>) {
     let mut settings = LogSettings {
         data_dir: folder.join(DATA_DIR),
         bootstrap_servers: None,
@@ -34,7 +39,7 @@ pub(crate) fn log(value: Option<&Value<'_>>, folder: &Path, out: &mut Mistakes) 
         forward_bytes_per_second: None,
     };
     let Some(mut section) = value.and_then(|value| Section::open(value, &keys::LOG, out)) else {
-        return settings;
+        return (settings, None);
     };
     if let Some(given) = section.take("data_dir").and_then(|value| value.text(out)) {
         settings.data_dir = folder.join(given.as_str());
@@ -72,7 +77,42 @@ pub(crate) fn log(value: Option<&Value<'_>>, folder: &Path, out: &mut Mistakes) 
         settings.forward_bytes_per_second = Some(given.value);
     }
     section.finish(out);
-    settings
+    (settings, servers)
+}
+
+/// A cluster that is this plant itself: each record that was sent there would be one more to send, until the disk is full.
+pub(crate) fn check_loop(servers: &Said<Text>, kafka: &KafkaSettings, out: &mut Mistakes) {
+    let mut at = 0;
+    for server in servers.as_str().split(',') {
+        let range = at..at + server.len();
+        at = range.end + 1;
+        let Some((host, port)) = server.trim().rsplit_once(':') else { continue };
+        let Ok(port) = port.parse::<u16>() else { continue };
+        if kafka.listeners.iter().any(|listener| is_at(listener, host, port)) {
+            let message = format!("`{}` is this plant's own Kafka listener", server.trim());
+            let mistake = Diagnostic::error("bootstrap-servers", message)
+                .label("expected another cluster: records sent here would be sent again, without end")
+                .help("name another cluster, or remove the key to have the embedded log alone");
+            out.push(servers.locate(mistake.at(range)));
+        }
+    }
+}
+
+/// Whether who connects to `host` and `port` comes to `listener`, as far as can be told without asking the network.
+fn is_at(listener: &KafkaListener, host: &str, port: u16) -> bool {
+    let told = listener.advertise.as_ref();
+    if told.is_some_and(|told| told.0.eq_ignore_ascii_case(host) && told.1 == port) {
+        return true;
+    }
+    let own = listener.listen.ip();
+    let is_own = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(ip) => {
+            let reaches_this_machine = ip.is_loopback() || ip.is_unspecified();
+            ip == own || (own.is_unspecified() && reaches_this_machine)
+        }
+        Err(_) => host.eq_ignore_ascii_case("localhost") && (own.is_loopback() || own.is_unspecified()),
+    };
+    is_own && port == listener.listen.port()
 }
 
 /// Whether the folder is there or can be made, as far as can be seen without touching anything.

@@ -23,6 +23,7 @@ pub(crate) mod compression;
 mod control;
 mod cursor;
 mod encode;
+mod glance;
 mod header;
 mod record;
 mod rewrite;
@@ -30,10 +31,11 @@ mod rewrite;
 pub use compression::Compression;
 pub use control::{ControlKind, ControlMarker};
 pub use encode::BatchBuilder;
+pub(crate) use glance::{Glance, glance};
 pub use header::{BatchError, BatchHeader, HEADER_BYTES};
 pub(crate) use header::{LEADER_EPOCH, give_offset, split_first};
 pub use record::{Batch, Header, Record, batches};
-pub(crate) use rewrite::stamp_append_time;
+pub(crate) use rewrite::{stamp_append_time, stamp_max_timestamp};
 
 #[cfg(test)]
 mod tests;

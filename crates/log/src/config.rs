@@ -102,7 +102,7 @@ impl Default for TopicConfig {
 }
 
 /// Kafka's topic configs that are accepted and have no effect on one node or in this log.
-const WITHOUT_EFFECT: [&str; 15] = [
+const WITHOUT_EFFECT: [&str; 20] = [
     "compression.gzip.level",
     "compression.lz4.level",
     "compression.zstd.level",
@@ -112,9 +112,14 @@ const WITHOUT_EFFECT: [&str; 15] = [
     "follower.replication.throttled.replicas",
     "index.interval.bytes",
     "leader.replication.throttled.replicas",
+    "local.retention.bytes",
+    "local.retention.ms",
     "max.compaction.lag.ms",
     "min.insync.replicas",
     "preallocate",
+    "remote.log.copy.disable",
+    "remote.log.delete.on.disable",
+    "remote.storage.enable",
     "segment.index.bytes",
     "segment.jitter.ms",
     "unclean.leader.election.enable",

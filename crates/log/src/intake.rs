@@ -1,9 +1,9 @@
 //! What becomes of a batch that a client sends: refused, or made ready to append by its topic's settings.
 //!
-//! Most batches only have their header looked at. Records are taken apart where a rule is about each of them: keys of a
-//! compacted topic, and timestamps where the header says that some are out of range. The rules, and what is said of each record,
-//! are those of Kafka's `LogValidator`. That the checksum fits is seen here only where the batch is rewritten;
-//! [`crate::Partition::append`] looks at it for all.
+//! Every record is looked at, though none is built: one that is not what its batch announces would stop every consumer of the
+//! partition for good, and a time that is not that of any record would keep a segment from ever being deleted. The rules, and what is
+//! said of each record, are those of Kafka's `LogValidator`. That the checksum fits is seen here only where the batch is rewritten
+//! or refused; [`crate::Partition::append`] looks at it for all.
 #![deny(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
@@ -11,7 +11,7 @@
     clippy::unwrap_used
 )]
 
-use crate::batch::{Batch, BatchError, BatchHeader, Record, stamp_append_time};
+use crate::batch::{Batch, BatchError, BatchHeader, Glance, glance, stamp_append_time, stamp_max_timestamp};
 use crate::config::{TimestampType, TopicConfig};
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;
@@ -74,7 +74,7 @@ impl TopicConfig {
     /// Looks at what a producer sends for one partition, which must be one batch, and makes it ready to append at `now_ms`.
     pub fn take_in(&self, bytes: &Bytes, now_ms: i64) -> Result<Ready, Refused> {
         let header = self.check_header(bytes)?;
-        self.check_records(&header, bytes, now_ms)?;
+        let newest_ms = self.check_records(&header, bytes, now_ms)?;
         let mut ready = match self.compression {
             Some(codec) if codec != header.compression() => {
                 let batch = Batch::decode(bytes.clone())?.recompressed(codec)?;
@@ -88,6 +88,9 @@ impl TopicConfig {
             stamp_append_time(&mut ready.batch, now_ms)?;
             ready.header = BatchHeader::decode(&ready.batch)?;
             ready.append_time_ms = Some(now_ms);
+        } else if ready.header.max_timestamp != newest_ms {
+            stamp_max_timestamp(&mut ready.batch, newest_ms)?;
+            ready.header = BatchHeader::decode(&ready.batch)?;
         }
         Ok(ready)
     }
@@ -134,8 +137,8 @@ impl TopicConfig {
         Ok(())
     }
 
-    /// The rules about each record.
-    fn check_records(&self, header: &BatchHeader, bytes: &Bytes, now_ms: i64) -> Result<(), Refused> {
+    /// The rules about each record; the time of the newest one.
+    fn check_records(&self, header: &BatchHeader, bytes: &Bytes, now_ms: i64) -> Result<i64, Refused> {
         let has_own_times = self.timestamp_type == TimestampType::CreateTime;
         if has_own_times && header.is_log_append_time() {
             let message = "the time of the append is the broker's to give, and the batch has it already";
@@ -143,31 +146,46 @@ impl TopicConfig {
         }
         let earliest = now_ms.saturating_sub(self.timestamp_before_max_ms);
         let latest = now_ms.saturating_add(self.timestamp_after_max_ms);
-        let is_bounded = self.timestamp_before_max_ms < i64::MAX;
-        let look_at_times = has_own_times && (is_bounded || header.max_timestamp > latest);
-        if !look_at_times && !self.cleanup.compact {
-            return Ok(());
-        }
+        let mut newest_ms = NO_TIMESTAMP;
+        let mut count = 0_usize;
         let mut refused = Refused::new(Reason::Invalid, String::new());
-        for (index, record) in (0_i32..).zip(Batch::decode(bytes.clone())?.records()?) {
-            let Record { timestamp, key, .. } = record;
-            if self.cleanup.compact && key.is_none() {
-                let message = "a compacted topic takes no record without a key".to_owned();
-                refused.records.push((index, message));
-            } else if look_at_times && timestamp != NO_TIMESTAMP && !(earliest..=latest).contains(&timestamp)
-            {
+        let looked_at = glance(header, bytes, |Glance { index, timestamp, has_key }| {
+            newest_ms = newest_ms.max(timestamp);
+            let is_timely =
+                !has_own_times || timestamp == NO_TIMESTAMP || (earliest..=latest).contains(&timestamp);
+            let has_its_key = has_key || !self.cleanup.compact;
+            if is_timely && has_its_key {
+                return;
+            }
+            count = count.saturating_add(1);
+            if has_its_key {
                 refused.reason = Reason::Timestamp;
-                let message = format!("its timestamp {timestamp} is not within {earliest} to {latest}");
+            }
+            // Millions of records may hide in a batch: not each can have words of its own.
+            if refused.records.len() < NAMED_RECORDS {
+                let message = if has_its_key {
+                    format!("its timestamp {timestamp} is not within {earliest} to {latest}")
+                } else {
+                    "a compacted topic takes no record without a key".to_owned()
+                };
                 refused.records.push((index, message));
             }
+        });
+        if looked_at.is_err() || count > 0 {
+            // Damaged on its way, or made so? The checksum tells.
+            Batch::decode(bytes.clone())?;
         }
-        let Some((index, first)) = refused.records.first() else { return Ok(()) };
-        let (count, index) = (refused.records.len(), *index);
+        if let Err(error) = looked_at {
+            return Err(Refused::new(Reason::Invalid, error.to_string()));
+        }
+        let Some((index, first)) = refused.records.first() else { return Ok(newest_ms) };
         refused.message = format!("{count} records of the batch are refused; record {index}: {first}");
         Err(refused)
     }
 }
 
+/// Refused records that are named one by one.
+const NAMED_RECORDS: usize = 1_000;
 /// The timestamp of a record that has none.
 const NO_TIMESTAMP: i64 = -1;
 

@@ -36,6 +36,17 @@ pub(crate) fn stamp_append_time(batch: &mut [u8], now_ms: i64) -> Result<(), Bat
     let attributes = header.attributes | LOG_APPEND_TIME;
     put(batch, ATTRIBUTES, &attributes.to_be_bytes())?;
     put(batch, MAX_TIMESTAMP, &now_ms.to_be_bytes())?;
+    seal(batch)
+}
+
+/// Says of a whole batch when its newest record is from: retention and searches by time go by it. An error as above.
+pub(crate) fn stamp_max_timestamp(batch: &mut [u8], newest_ms: i64) -> Result<(), BatchError> {
+    split_first(batch)?;
+    put(batch, MAX_TIMESTAMP, &newest_ms.to_be_bytes())?;
+    seal(batch)
+}
+
+fn seal(batch: &mut [u8]) -> Result<(), BatchError> {
     let crc = crc32c::crc32c(batch.get(CRC_FROM..).ok_or(BatchError::TooShort)?);
     put(batch, CRC, &crc.to_be_bytes())
 }

@@ -33,6 +33,86 @@ fn by_default_a_batch_is_taken_byte_for_byte() {
     }
 }
 
+/// A batch with any fields and records, and the right checksum.
+fn forged(change: impl FnOnce(&mut BatchHeader), records: &[u8]) -> Bytes {
+    let mut header =
+        BatchHeader::decode(&batch(&[(NOW, Some("a")), (NOW, Some("b"))], Compression::None)).unwrap();
+    change(&mut header);
+    Bytes::from(header.encode(records))
+}
+
+#[test]
+fn records_that_no_consumer_could_read_are_refused() {
+    let topics = [
+        TopicConfig::default(),
+        TopicConfig { timestamp_type: TimestampType::LogAppendTime, ..TopicConfig::default() },
+        TopicConfig { compression: Some(Compression::Zstd), ..TopicConfig::default() },
+    ];
+    // Length, attributes, time delta, offset delta, key, value, headers.
+    let (first, second) = ([14, 0, 0, 0, 2, b'k', 1, 0], [14, 0, 0, 2, 2, b'k', 1, 0]);
+    let two = [first, second].concat();
+    for config in topics {
+        let taken =
+            |change: fn(&mut BatchHeader), records: &[u8]| config.take_in(&forged(change, records), NOW);
+        let same: fn(&mut BatchHeader) = |_| {};
+        taken(same, &two).unwrap();
+        let more: fn(&mut BatchHeader) = |header| {
+            (header.record_count, header.last_offset_delta) = (10, 9);
+        };
+        let most: fn(&mut BatchHeader) = |header| {
+            (header.record_count, header.last_offset_delta) = (i32::MAX, i32::MAX - 1);
+        };
+        let fewer: fn(&mut BatchHeader) = |header| {
+            (header.record_count, header.last_offset_delta) = (1, 0);
+        };
+        let gzip: fn(&mut BatchHeader) = |header| header.attributes = 1;
+        for (change, records) in [
+            (more, two.clone()),
+            (most, two.clone()),
+            (fewer, two.clone()),
+            (gzip, two.clone()),
+            (same, Vec::new()),
+            (same, vec![0xff; 50]),
+            (same, [first, first].concat()),
+            (same, [second, first].concat()),
+            (same, [two.clone(), vec![0]].concat()),
+            (same, [&first[..], &[0xfe, 0xff, 0xff, 0xff, 0x0f, 0, 0, 2]].concat()),
+        ] {
+            let refused = taken(change, &records).unwrap_err();
+            assert_eq!(refused.reason, Reason::Invalid, "{records:?}: {refused}");
+        }
+    }
+}
+
+#[test]
+fn the_newest_time_is_that_of_a_record() {
+    for codec in [Compression::None, Compression::Lz4] {
+        let right = batch(&[(NOW - 5, None), (NOW - 9, None)], codec);
+        for lie in [i64::MAX, 0, NOW] {
+            let mut header = BatchHeader::decode(&right).unwrap();
+            header.max_timestamp = lie;
+            let lying = Bytes::from(header.encode(&right[crate::batch::HEADER_BYTES..]));
+            let ready = TopicConfig::default().take_in(&lying, NOW).unwrap();
+            assert_eq!((&*ready.batch, ready.header.max_timestamp), (&*right, NOW - 5));
+        }
+        let mut header = BatchHeader::decode(&batch(&[(i64::MAX, None)], codec)).unwrap();
+        header.max_timestamp = NOW;
+        let late = batch(&[(i64::MAX, None)], codec);
+        let hidden = Bytes::from(header.encode(&late[crate::batch::HEADER_BYTES..]));
+        assert_eq!(refused(&TopicConfig::default(), &hidden), (Reason::Timestamp, vec![0]));
+    }
+}
+
+#[test]
+fn not_every_one_of_many_refused_records_is_named() {
+    let compact = Cleanup { delete: false, compact: true };
+    let config = TopicConfig { cleanup: compact, ..TopicConfig::default() };
+    let bytes = batch(&vec![(NOW, None); 2 * NAMED_RECORDS], Compression::Zstd);
+    let refused = config.take_in(&bytes, NOW).unwrap_err();
+    assert_eq!(refused.records.len(), NAMED_RECORDS);
+    assert!(refused.message.starts_with("2000 records"), "{refused}");
+}
+
 #[test]
 fn a_compacted_topic_names_the_records_without_a_key() {
     let compact = Cleanup { delete: false, compact: true };

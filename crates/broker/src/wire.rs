@@ -31,18 +31,19 @@ mod sasl;
 mod scram;
 mod security;
 mod shape;
+mod sign_ins;
 mod threads;
 mod throttle;
 mod tls;
 mod users;
-mod x509;
 mod wire_limits;
+mod x509;
 
 pub use listener::{ListenerConfig, Wire, WireConfig, WireError};
-pub use quota::{QuotaEntity, QuotaRule, Quotas};
-pub use wire_limits::WireLimits;
 pub use principal::{PrincipalRules, is_user_name};
+pub use quota::{QuotaEntity, QuotaRule, Quotas};
 pub use security::{
     Certificate, ClientAuthentication, Mechanism, Password, SecurityConfig, SecurityError, SecurityProtocol,
     TlsConfig, User,
 };
+pub use wire_limits::WireLimits;

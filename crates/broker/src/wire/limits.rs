@@ -18,6 +18,8 @@ pub(crate) const CERTIFICATE_CHECK: Duration = Duration::from_secs(10);
 pub(crate) const ACLS: usize = 65_536;
 /// ACLs or credentials that one request may change.
 pub(crate) const ACL_CHANGES: usize = 10_000;
+/// Refused sign-ins are told of in the log so often at most.
+pub(crate) const REFUSED_SIGN_INS_TOLD: Duration = Duration::from_mins(1);
 /// SCRAM credentials in all.
 pub(crate) const SCRAM_CREDENTIALS: usize = 65_536;
 /// Bytes of a salt or of a salted password.
@@ -52,6 +54,8 @@ pub(crate) const FETCH_SESSION_PARTITIONS: usize = 100_000;
 pub(crate) const QUOTA_BURST: Duration = Duration::from_secs(1);
 /// The longest that a client waits for its quota.
 pub(crate) const THROTTLE_DEBT: Duration = Duration::from_mins(2);
+/// Bytes of a client's name and version that are kept.
+pub(crate) const SOFTWARE_BYTES: usize = 128;
 /// Clients whose use is counted at a time, per kind of quota and rule.
 pub(crate) const QUOTA_BUCKETS: usize = 8_192;
 /// How long a request goes on whose client has gone.

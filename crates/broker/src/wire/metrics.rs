@@ -1,6 +1,7 @@
 //! What is counted of the Kafka protocol.
 
 use crate::wire::apis;
+use crate::wire::sign_ins::SignIns;
 use kafka_protocol::messages::ApiKey;
 use millstream_model::metric::{Collect, Counter, Gauge, Histogram, Page};
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub(crate) struct WireMetrics {
     pub(crate) received: Counter,
     pub(crate) sent: Counter,
     pub(crate) throttled: Counter,
+    pub(crate) sign_ins: SignIns,
     requests: BTreeMap<i16, (String, Histogram)>,
 }
 
@@ -35,6 +37,7 @@ impl Default for WireMetrics {
             received: Counter::default(),
             sent: Counter::default(),
             throttled: Counter::default(),
+            sign_ins: SignIns::default(),
             requests: requests.collect(),
         }
     }
@@ -54,7 +57,7 @@ impl Collect for WireMetrics {
         #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in doubles")]
         let connections = self.connections.get() as f64;
         page.gauge("millstream_kafka_connections", "Connections of Kafka clients.", &[], connections);
-        let counters: [(&'static str, &str, &Counter); 6] = [
+        let counters: [(&'static str, &str, &Counter); 8] = [
             (
                 "millstream_kafka_connections_accepted_total",
                 "Kafka connections that were let in.",
@@ -72,6 +75,16 @@ impl Collect for WireMetrics {
                 "millstream_kafka_throttled_total",
                 "Requests after which a client had to wait for its quota.",
                 &self.throttled,
+            ),
+            (
+                "millstream_kafka_sign_ins_total",
+                "Sign-ins of Kafka clients, by password or certificate.",
+                &self.sign_ins.accepted,
+            ),
+            (
+                "millstream_kafka_sign_ins_refused_total",
+                "Sign-ins of Kafka clients that were refused.",
+                &self.sign_ins.refused,
             ),
         ];
         for (name, help, counter) in counters {

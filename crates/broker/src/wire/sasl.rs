@@ -186,6 +186,7 @@ impl Identity {
         let is_super = broker.security.is_super(&principal);
         tracing::debug!(%principal, mechanism = mechanism.name(), "a Kafka client signed in");
         self.sign(principal, Some(mechanism), is_super);
+        broker.metrics.sign_ins.accepted.increment();
         let session = broker.config.security.session_lifetime;
         *self.session_end.lock() = session.and_then(|lifetime| Instant::now().checked_add(lifetime));
         Ok(Token { bytes, session })
@@ -232,13 +233,18 @@ async fn challenge(users: &Users, mechanism: Mechanism, message: &[u8]) -> Resul
 
 /// Takes a message that came as a frame of its own, and answers it so. As in Kafka, a refusal is a closed connection.
 pub(crate) async fn token(broker: &Broker, peer: &Peer, message: &[u8]) -> Result<Reply, Close> {
-    if let Some(Ok(token)) = peer.identity.take(broker, message).await {
-        let mut frame = BytesMut::with_capacity(4 + token.bytes.len());
-        frame.put_u32(u32::try_from(token.bytes.len()).unwrap_or(u32::MAX));
-        frame.extend_from_slice(&token.bytes);
-        return Ok(Reply::Now(frame.freeze()));
-    }
+    let reason = match peer.identity.take(broker, message).await {
+        Some(Ok(token)) => {
+            let mut frame = BytesMut::with_capacity(4 + token.bytes.len());
+            frame.put_u32(u32::try_from(token.bytes.len()).unwrap_or(u32::MAX));
+            frame.extend_from_slice(&token.bytes);
+            return Ok(Reply::Now(frame.freeze()));
+        }
+        Some(Err(refusal)) => refusal.0,
+        None => "no mechanism was chosen".to_owned(),
+    };
     peer.identity.refuse();
+    broker.metrics.sign_ins.refuse(peer.address, &reason);
     sleep(broker.config.security.failed_authentication_delay).await;
     Err(Close::SignIn("the sign-in failed"))
 }

@@ -125,7 +125,8 @@ impl Tls {
         let mut closing = broker.closing.subscribe();
         let stream = tokio::select! {
             shaken = timeout(limits::TLS_HANDSHAKE, TlsAcceptor::from(server).accept(stream)) => {
-                shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??
+                let shaken = shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+                shaken.inspect_err(|error| refused(broker, peer, error))?
             }
             // An error would be a broker that is gone already.
             _ = closing.wait_for(|is_closing| *is_closing) => return Err(Close::SignIn("the broker closes")),
@@ -133,13 +134,18 @@ impl Tls {
         if !peer.listener.protocol.is_sasl() {
             let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
             let principal = match certificate {
-                Some(certificate) => self.principal(certificate).ok_or(Close::SignIn(
-                    "no rule of `principal_mapping` makes a user of the client's certificate",
-                ))?,
+                Some(certificate) => self.principal(certificate).ok_or_else(|| {
+                    let reason = "no rule of `principal_mapping` makes a user of the client's certificate";
+                    broker.metrics.sign_ins.refuse(peer.address, reason);
+                    Close::SignIn(reason)
+                })?,
                 None => Principal::anonymous(),
             };
             tracing::debug!(%principal, "a Kafka client signed in by TLS");
             let is_super = broker.security.is_super(&principal);
+            if certificate.is_some() {
+                broker.metrics.sign_ins.accepted.increment();
+            }
             peer.identity.know(principal, is_super);
         }
         Ok(stream)
@@ -148,6 +154,13 @@ impl Tls {
     fn principal(&self, certificate: &CertificateDer<'_>) -> Option<Principal> {
         let name = x509::subject(certificate)?;
         Principal::user(&self.config.principal_mapping.apply(&name)?)
+    }
+}
+
+/// Tells of a handshake that TLS itself refused, such as for the client's certificate; not of a connection that came and went.
+fn refused(broker: &Broker, peer: &Peer, error: &io::Error) {
+    if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<TlsError>) {
+        broker.metrics.sign_ins.refuse(peer.address, &error.to_string());
     }
 }
 

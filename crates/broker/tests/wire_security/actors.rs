@@ -12,6 +12,7 @@ use kafka_protocol::protocol::StrBytes;
 use millstream_broker::{
     EmbeddedConfig, ListenerConfig, Mechanism, Password, SecurityConfig, SecurityProtocol, User, WireConfig,
 };
+use millstream_model::metric::{Collect, Page};
 use ring::{digest, hmac, pbkdf2};
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -44,6 +45,15 @@ pub(crate) async fn sasl_server(security: SecurityConfig) -> Server {
 
 pub(crate) async fn serve(dir: &Path, config: WireConfig) -> Server {
     Server::with(dir, EmbeddedConfig::default(), config).await
+}
+
+/// What the broker has counted under this name.
+pub(crate) fn counted(server: &Server, name: &str) -> u64 {
+    let mut page = Page::default();
+    server.wire.collect(&mut page);
+    let page = page.render();
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name} in\n{page}")).parse().unwrap()
 }
 
 pub(crate) async fn handshake(client: &mut Client, mechanism: &str) -> SaslHandshakeResponse {

@@ -1,8 +1,8 @@
 //! Sign-in by SASL, and what must not pass for one.
 
 use crate::actors::{
-    ADMIN, ALICE, BOB, SCRAM, Scram, authenticate, client_of, handshake, plain, sasl_server, security,
-    sign_in,
+    ADMIN, ALICE, BOB, SCRAM, Scram, authenticate, client_of, counted, handshake, plain, sasl_server,
+    security, sign_in,
 };
 use crate::support::client::{Client, frame};
 use kafka_protocol::ResponseError;
@@ -56,6 +56,9 @@ async fn a_wrong_password_and_an_unknown_user_look_the_same_and_end_the_connecti
         assert_eq!(said[0], said[1]);
         assert!(!said[0].contains("alice"), "{said:?}");
     }
+    client_of(&server, ALICE).await;
+    assert_eq!(counted(&server, "millstream_kafka_sign_ins_refused_total"), 3 + 4);
+    assert_eq!(counted(&server, "millstream_kafka_sign_ins_total"), 1);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! TLS: versions, certificates of the broker and of clients, and who is known by one.
 
-use crate::actors::{ADMIN, plain, security, serve, sign_in};
+use crate::actors::{ADMIN, counted, plain, security, serve, sign_in};
 use crate::support::client::{Client, Server};
 use crate::support::fresh_dir;
 use kafka_protocol::messages::{ApiVersionsRequest, MetadataRequest};
@@ -20,6 +20,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -180,6 +181,13 @@ async fn clients_without_a_valid_certificate_are_kept_out() {
         let early = authority.sign("press", |parameters| parameters.not_before = date_time_ymd(2030, 1, 1));
         assert!(!is_served(&server, own(&early, version)).await, "not valid yet");
     }
+    let refused = || counted(&server, "millstream_kafka_sign_ins_refused_total");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while refused() < 8 {
+        assert!(Instant::now() < deadline, "{} of 8 are counted", refused());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(counted(&server, "millstream_kafka_sign_ins_total"), 2);
 }
 
 #[tokio::test]

@@ -46,8 +46,7 @@ pub(crate) async fn sasl_authenticate(
         }
         Some(Err(refusal)) => {
             identity.refuse();
-            let client = call.peer.address;
-            tracing::info!(%client, reason = refusal.0, "a Kafka client was not let in");
+            call.broker.metrics.sign_ins.refuse(call.peer.address, &refusal.0);
             // Each guess takes so long.
             sleep(call.broker.config.security.failed_authentication_delay).await;
             failed(ResponseError::SaslAuthenticationFailed, refusal.0)

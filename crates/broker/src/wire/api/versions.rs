@@ -2,10 +2,9 @@
 
 use crate::wire::apis;
 use crate::wire::call::Call;
+use crate::wire::limits;
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::api_versions_response::{
-    ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
-};
+use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, ProduceRequest};
 use kafka_protocol::protocol::{Request, StrBytes};
 use std::ops::RangeInclusive;
@@ -14,11 +13,8 @@ use std::ops::RangeInclusive;
 type Feature = (&'static str, RangeInclusive<i16>, i16);
 
 /// What a one-node Apache Kafka 4.3 says of the parts that are served here.
-const FEATURES: [Feature; 3] = [
-    ("group.version", 0..=1, 1),
-    ("metadata.version", 7..=30, 30),
-    ("transaction.version", 0..=2, 2),
-];
+const FEATURES: [Feature; 3] =
+    [("group.version", 0..=1, 1), ("metadata.version", 7..=30, 30), ("transaction.version", 0..=2, 2)];
 /// Levels never change, so the first epoch is the last.
 const FEATURES_EPOCH: i64 = 0;
 
@@ -34,7 +30,7 @@ pub(crate) async fn api_versions(call: &Call, request: ApiVersionsRequest) -> Ap
     if call.version >= 3 && !(is_software(name) && is_software(version)) {
         return ApiVersionsResponse::default().with_error_code(ResponseError::InvalidRequest.code());
     }
-    call.peer.software.get_or_init(|| (name.to_string(), version.to_string()));
+    call.peer.software.get_or_init(|| (shown(name), shown(version)));
     let supported = FEATURES.iter().filter(|(_, levels, _)| {
         // Clients that ask in an older version take a level 0 for an error.
         call.version >= 4 || *levels.start() > 0
@@ -58,6 +54,11 @@ pub(crate) async fn api_versions(call: &Call, request: ApiVersionsRequest) -> Ap
         .with_finalized_features(finalized.collect())
 }
 
+/// As much of a name as is kept.
+fn shown(name: &str) -> String {
+    name.get(..limits::SOFTWARE_BYTES).unwrap_or(name).to_owned()
+}
+
 /// Letters and digits, with `-` and `.` between them.
 fn is_software(name: &str) -> bool {
     let ends = name.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -69,9 +70,6 @@ fn keys() -> impl Iterator<Item = ApiVersion> {
     apis::SERVED.iter().map(|(api_key, versions)| {
         // As Kafka 4 does: librdkafka compresses only where it sees the oldest versions, and never uses them (KIP-896).
         let min = if *api_key == ProduceRequest::KEY { 0 } else { *versions.start() };
-        ApiVersion::default()
-            .with_api_key(*api_key)
-            .with_min_version(min)
-            .with_max_version(*versions.end())
+        ApiVersion::default().with_api_key(*api_key).with_min_version(min).with_max_version(*versions.end())
     })
 }

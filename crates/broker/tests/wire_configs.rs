@@ -18,12 +18,14 @@ use millstream_broker::{Embedded, EmbeddedConfig, Wire, WireConfig};
 use millstream_log::{Log, LogConfig, OsDisk, TopicConfig};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use support::client::{Client, Server};
 use support::data::create;
 use support::{clock, fresh_dir};
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const GROUP: i8 = 32;
 const SET: i8 = 0;
 const DELETE: i8 = 1;
 const APPEND: i8 = 2;
@@ -227,10 +229,10 @@ async fn changes_are_laid_over_what_is_there_and_count_at_once() {
 
 #[tokio::test]
 async fn a_change_that_cannot_be_is_refused_as_a_whole() {
+    use ResponseError as E;
     let server = Server::start("wire_configs").await;
     create(&server, "t", 1, &[]).await;
     let mut client = server.client().await;
-    use ResponseError as E;
     let good = ("segment.ms", SET, Some("9"));
     for (bad, error, part) in [
         (
@@ -287,10 +289,10 @@ async fn the_older_request_replaces_everything() {
 
 #[tokio::test]
 async fn what_is_not_there_or_not_to_be_changed_says_so() {
+    use ResponseError as E;
     let server = Server::start("wire_configs").await;
     create(&server, "t", 1, &[]).await;
     let mut client = server.client().await;
-    use ResponseError as E;
     for (kind, name, error) in [
         (TOPIC, "missing", Some(E::UnknownTopicOrPartition)),
         (TOPIC, "a/b", Some(E::InvalidTopicException)),
@@ -331,8 +333,15 @@ async fn what_is_not_there_or_not_to_be_changed_says_so() {
 #[tokio::test]
 async fn the_broker_tells_what_holds() {
     let config = WireConfig { partitions: 3, auto_create_topics: false, ..WireConfig::default() };
-    let server = Server::with(&fresh_dir("wire_configs"), EmbeddedConfig::default(), config).await;
+    let mut engine = EmbeddedConfig::default();
+    engine.producers.transaction_max_timeout = Duration::from_mins(5);
+    engine.consumer_groups.session_timeout = Duration::from_secs(40);
+    let server = Server::with(&fresh_dir("wire_configs"), engine, config).await;
     let mut client = server.client().await;
+    let result = described(&mut client, GROUP, "g").await;
+    let session = find(&result, "consumer.session.timeout.ms");
+    assert_eq!((session.value.as_deref(), session.config_source), (Some("40000"), 4));
+    assert_eq!(result.configs.len(), 2);
     let result = described(&mut client, BROKER, "1").await;
     let values: BTreeMap<_, _> = result
         .configs
@@ -347,6 +356,11 @@ async fn the_broker_tells_what_holds() {
         ("default.replication.factor", "1"),
         ("message.max.bytes", "1048588"),
         ("log.retention.ms", "604800000"),
+        ("transaction.max.timeout.ms", "300000"),
+        ("group.consumer.session.timeout.ms", "40000"),
+        ("group.min.session.timeout.ms", "6000"),
+        ("offsets.retention.minutes", "10080"),
+        ("socket.request.max.bytes", "104857600"),
         ("listeners", &format!("PLAINTEXT://{}", "127.0.0.1:0")),
         ("advertised.listeners", &format!("PLAINTEXT://{}", server.address())),
     ] {

@@ -4,7 +4,10 @@ use crate::topic_config::DEFINITIONS;
 use crate::wire::api::configs::{Source, default_source};
 use crate::wire::call::Call;
 use crate::wire::limits::NODE_ID;
+use crate::wire::wire_limits::WireLimits;
+use crate::{ConsumerGroupConfig, EmbeddedConfig};
 use millstream_log::TopicConfig;
+use std::time::Duration;
 
 /// One config.
 #[derive(Debug)]
@@ -43,7 +46,9 @@ fn set<T: ToString + PartialEq>(
 pub(crate) fn all(call: &Call) -> Vec<Config> {
     let mut configs = of_topics(call);
     configs.extend(of_wire(call));
-    configs.extend(of_groups(call));
+    configs.extend(of_limits(call));
+    configs.extend(of_coordinators(call));
+    configs.extend(of_producers(call));
     configs.extend([
         fixed("broker.id", &NODE_ID, INT, "The id of the one node."),
         fixed("default.replication.factor", &1, INT, "There is one node, and so one replica."),
@@ -133,14 +138,163 @@ fn of_wire(call: &Call) -> Vec<Config> {
     ]
 }
 
-/// What holds for every group.
+/// How much clients may take.
+fn of_limits(call: &Call) -> Vec<Config> {
+    let (given, default) = (&call.broker.config.limits, WireLimits::default());
+    vec![
+        set(
+            "connections.max.idle.ms",
+            &given.idle.as_millis(),
+            &default.idle.as_millis(),
+            LONG,
+            "A connection without requests is closed after so long.",
+        ),
+        set("max.connections", &given.connections, &default.connections, INT, "Connections in all."),
+        set(
+            "max.connections.per.ip",
+            &given.connections_per_ip,
+            &default.connections_per_ip,
+            INT,
+            "Connections from one address.",
+        ),
+        set(
+            "queued.max.request.bytes",
+            &given.request_memory_bytes,
+            &default.request_memory_bytes,
+            LONG,
+            "Memory for the requests of all connections.",
+        ),
+        set(
+            "socket.request.max.bytes",
+            &given.request_bytes,
+            &default.request_bytes,
+            INT,
+            "Bytes of one request.",
+        ),
+    ]
+}
+
+/// A time of the coordinators.
+fn millis(
+    call: &Call,
+    name: &'static str,
+    of: fn(&EmbeddedConfig) -> Duration,
+    type_code: i8,
+    documentation: &'static str,
+) -> Config {
+    let (given, default) = (of(&call.broker.inner.config), of(&EmbeddedConfig::default()));
+    set(name, &given.as_millis(), &default.as_millis(), type_code, documentation)
+}
+
+/// What holds for groups and their offsets.
+fn of_coordinators(call: &Call) -> Vec<Config> {
+    let (given, default) = (&call.broker.inner.config, EmbeddedConfig::default());
+    let members = |name, of: fn(&EmbeddedConfig) -> usize| {
+        set(name, &of(given), &of(&default), INT, "Members of one group.")
+    };
+    let minutes = |config: &EmbeddedConfig| config.groups.offsets_retention.as_secs() / 60;
+    vec![
+        millis(
+            call,
+            "group.consumer.heartbeat.interval.ms",
+            |config| config.consumer_groups.heartbeat_interval,
+            INT,
+            HEARTBEAT_INTERVAL,
+        ),
+        members("group.consumer.max.size", |config| config.consumer_groups.members_max),
+        millis(
+            call,
+            "group.consumer.session.timeout.ms",
+            |config| config.consumer_groups.session_timeout,
+            INT,
+            SESSION_TIMEOUT,
+        ),
+        millis(
+            call,
+            "group.initial.rebalance.delay.ms",
+            |config| config.groups.initial_rebalance_delay,
+            INT,
+            "How long the first round of an empty group waits for more members.",
+        ),
+        millis(
+            call,
+            "group.max.session.timeout.ms",
+            |config| config.groups.session_timeout_max,
+            INT,
+            "The longest session that a member of a classic group may ask for.",
+        ),
+        members("group.max.size", |config| config.groups.members_max),
+        millis(
+            call,
+            "group.min.session.timeout.ms",
+            |config| config.groups.session_timeout_min,
+            INT,
+            "The shortest session that a member of a classic group may ask for.",
+        ),
+        millis(
+            call,
+            "offsets.retention.check.interval.ms",
+            |config| config.groups.offsets_check_interval,
+            LONG,
+            "How often old offsets are looked for.",
+        ),
+        set(
+            "offsets.retention.minutes",
+            &minutes(given),
+            &minutes(&default),
+            INT,
+            "Offsets that nobody uses are forgotten after so long.",
+        ),
+    ]
+}
+
+/// What holds for producers and their transactions.
+fn of_producers(call: &Call) -> Vec<Config> {
+    vec![
+        millis(
+            call,
+            "producer.id.expiration.ms",
+            |config| config.producers.producer_id_expiration,
+            INT,
+            "A partition forgets a producer that was not heard of for so long.",
+        ),
+        millis(
+            call,
+            "transaction.max.timeout.ms",
+            |config| config.producers.transaction_max_timeout,
+            INT,
+            "The longest time-out that a client may ask for its transactions.",
+        ),
+        millis(
+            call,
+            "transactional.id.expiration.ms",
+            |config| config.producers.transactional_id_expiration,
+            INT,
+            "A transactional id that was not used for so long is forgotten.",
+        ),
+    ]
+}
+
+const HEARTBEAT_INTERVAL: &str = "How often members are told to send a heartbeat.";
+const SESSION_TIMEOUT: &str = "A member that was not heard of for so long is put out.";
+
+/// What holds for every group, under the names of a group's configs.
 pub(crate) fn of_groups(call: &Call) -> Vec<Config> {
-    let (given, default) = (&call.broker.inner.config, crate::EmbeddedConfig::default());
-    vec![set(
-        "transaction.max.timeout.ms",
-        &given.transaction_timeout.as_millis(),
-        &default.transaction_timeout.as_millis(),
-        LONG,
-        "The longest time a transaction may be open.",
-    )]
+    let (given, default) = (&call.broker.inner.config.consumer_groups, ConsumerGroupConfig::default());
+    vec![
+        set(
+            "consumer.heartbeat.interval.ms",
+            &given.heartbeat_interval.as_millis(),
+            &default.heartbeat_interval.as_millis(),
+            INT,
+            HEARTBEAT_INTERVAL,
+        ),
+        set(
+            "consumer.session.timeout.ms",
+            &given.session_timeout.as_millis(),
+            &default.session_timeout.as_millis(),
+            INT,
+            SESSION_TIMEOUT,
+        ),
+    ]
 }

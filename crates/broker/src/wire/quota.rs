@@ -121,12 +121,12 @@ impl Meter {
         );
         let now = Instant::now();
         let mut buckets = self.buckets.lock();
-        if buckets.len() >= limits::QUOTA_BUCKETS {
+        if buckets.len() >= limits::QUOTA_BUCKETS && !buckets.contains_key(&owner) {
             buckets.retain(|_, full| *full > now);
-        }
-        if buckets.len() >= limits::QUOTA_BUCKETS {
-            // All of them are in use: a newcomer's share is not counted rather than memory spent on it.
-            return Duration::ZERO;
+            if buckets.len() >= limits::QUOTA_BUCKETS {
+                // All of them are in use: a newcomer's share is not counted rather than memory spent on it.
+                return Duration::ZERO;
+            }
         }
         let full = buckets.entry(owner).or_insert(now);
         *full = ((*full).max(now) + cost).min(now + limits::THROTTLE_DEBT);
@@ -194,5 +194,9 @@ mod tests {
             seconds(&meter, 100, "u", &number.to_string());
         }
         assert!(meter.buckets.lock().len() <= limits::QUOTA_BUCKETS);
+        assert!(
+            seconds(&meter, 100, "u", "0") > 100,
+            "who has one is held to it, however many others there are"
+        );
     }
 }

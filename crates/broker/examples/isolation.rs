@@ -176,7 +176,7 @@ fn garbage(address: SocketAddr) {
     let hello = frame(0, &ApiVersionsRequest::default());
     let mut huge = frame(0, &ApiVersionsRequest::default());
     huge[4..8].copy_from_slice(&[0, 3, 0, 12]);
-    huge.extend_from_slice(&[0xff; 60_000]);
+    huge.resize(huge.len() + 60_000, 0xff);
     let length = u32::try_from(huge.len() - 4).unwrap();
     huge[..4].copy_from_slice(&length.to_be_bytes());
     loop {

@@ -34,6 +34,7 @@ pub use coordinate::consumer_groups::ConsumerGroupConfig;
 pub use coordinate::groups::GroupConfig;
 pub use embedded::{Embedded, EmbeddedConfig, ProducerConfig};
 pub use wire::{
-    Certificate, ClientAuthentication, ListenerConfig, Mechanism, Password, PrincipalRules, SecurityConfig,
-    SecurityError, SecurityProtocol, TlsConfig, User, Wire, WireConfig, WireError,
-    is_user_name, QuotaEntity, QuotaRule, Quotas, WireLimits};
+    Certificate, ClientAuthentication, ListenerConfig, Mechanism, Password, PrincipalRules, QuotaEntity,
+    QuotaRule, Quotas, SecurityConfig, SecurityError, SecurityProtocol, TlsConfig, User, Wire, WireConfig,
+    WireError, WireLimits, is_user_name,
+};

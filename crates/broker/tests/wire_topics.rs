@@ -1,5 +1,4 @@
 //! CreateTopics, DeleteTopics and CreatePartitions, as Apache Kafka answers them.
-#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 mod support;
 
@@ -96,6 +95,7 @@ async fn a_topic_is_made_in_every_version_and_seen_with_its_id() {
 
 #[tokio::test]
 async fn what_cannot_be_made_is_refused_with_kafkas_code_and_a_reason() {
+    use ResponseError as E;
     let server = Server::start("wire_topics").await;
     let mut client = server.client().await;
     create(&mut client, 7, vec![topic("there", 1, 1)]).await;
@@ -108,7 +108,6 @@ async fn what_cannot_be_made_is_refused_with_kafkas_code_and_a_reason() {
     let second_only = topic("t", -1, -1)
         .with_assignments(vec![CreatableReplicaAssignment::default().with_partition_index(1)]);
     let configured = |name, value| topic("t", 1, 1).with_configs(vec![config(name, value)]);
-    use ResponseError as E;
     for (topic, error, part) in [
         (topic("there", 1, 1), E::TopicAlreadyExists, "'there' already exists"),
         (topic("", 1, 1), E::InvalidTopicException, "is empty"),
@@ -270,6 +269,7 @@ async fn a_topic_grows_and_everyone_sees_it() {
 
 #[tokio::test]
 async fn a_topic_does_not_shrink_nor_grow_without_end() {
+    use ResponseError as E;
     let server = Server::start("wire_topics").await;
     let mut client = server.client().await;
     create(&mut client, 7, vec![topic("t", 3, 1)]).await;
@@ -279,7 +279,6 @@ async fn a_topic_does_not_shrink_nor_grow_without_end() {
         };
         to("t", 4).with_assignments(Some(brokers.into_iter().map(assignment).collect()))
     };
-    use ResponseError as E;
     for (asked, error) in [
         (to("missing", 4), E::UnknownTopicOrPartition),
         (to("t", 3), E::InvalidPartitions),

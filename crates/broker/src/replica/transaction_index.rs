@@ -133,6 +133,7 @@ mod tests {
 
     #[test]
     fn the_index_is_exact_for_transactions_that_share_a_key() {
+        use Ended::{Aborted, Committed};
         let mut index = TransactionIndex::default();
         let key = (7, 0);
         for (first, is_abort, last) in [(0, false, 4), (5, true, 9), (10, false, 12), (13, true, 20)] {
@@ -147,7 +148,6 @@ mod tests {
         assert_eq!(index.aborted_within(10, 13), []);
         assert_eq!(index.aborted_within(9, 10), [(7, 5)]);
         let ended: Vec<_> = [4, 5, 8, 10, 13, 19].map(|offset| index.ended(key, offset)).into();
-        use Ended::{Aborted, Committed};
         assert_eq!(ended, [Committed, Aborted, Aborted, Committed, Aborted, Aborted]);
         index.prune(10);
         assert_eq!(index.aborted_within(0, 100), [(7, 13)]);

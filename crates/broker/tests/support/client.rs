@@ -61,6 +61,7 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// One connection to a broker.
+#[expect(clippy::struct_field_names, reason = "`client_id` is Kafka's name")]
 pub(crate) struct Client {
     stream: Box<dyn Stream>,
     next_correlation_id: i32,

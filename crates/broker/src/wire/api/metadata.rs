@@ -122,8 +122,8 @@ async fn make(call: &Call, name: &TopicName) -> Result<Topic, ResponseError> {
     if topics::is_hidden(name) || missing_error(name) == ResponseError::InvalidTopicException {
         return Err(missing_error(name));
     }
-    let may_create = call.may(Operation::Create, Resource::Cluster)
-        || call.may(Operation::Create, Resource::Topic(name));
+    let may_create =
+        call.may(Operation::Create, Resource::Cluster) || call.may(Operation::Create, Resource::Topic(name));
     if !may_create {
         return Err(ResponseError::TopicAuthorizationFailed);
     }

@@ -12,8 +12,9 @@ use kafka_protocol::messages::{
     MetadataRequest, MetadataResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
-use millstream_broker::{EmbeddedConfig, WireConfig};
+use millstream_broker::{EmbeddedConfig, ListenerConfig, SecurityConfig, WireConfig};
 use millstream_bus::{Bus, TopicSpec};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use support::client::{Client, Server};
 use support::fresh_dir;
 use uuid::Uuid;
@@ -168,6 +169,20 @@ async fn the_cluster_is_one_node() {
     assert_eq!(controllers.error_code, ResponseError::MismatchedEndpointType.code());
     let nothing = client.send(2, &cluster(9)).await;
     assert_eq!(nothing.error_code, ResponseError::UnsupportedEndpointType.code());
+}
+
+#[tokio::test]
+async fn a_client_of_ipv4_is_told_an_address_of_ipv4_by_a_listener_of_both() {
+    let dir = fresh_dir("wire-metadata-both");
+    let listener = ListenerConfig { listen: (Ipv6Addr::UNSPECIFIED, 0).into(), ..ListenerConfig::default() };
+    let security = SecurityConfig { insecure: true, ..SecurityConfig::default() };
+    let config = WireConfig { listeners: vec![listener], security, ..WireConfig::default() };
+    let server = Server::with(&dir, EmbeddedConfig::default(), config).await;
+    for address in [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)] {
+        let mut client = Client::connect((address, server.address().port()).into()).await;
+        let told = client.send(2, &DescribeClusterRequest::default()).await;
+        assert_eq!(told.brokers[0].host.as_str(), address.to_string());
+    }
 }
 
 #[tokio::test]

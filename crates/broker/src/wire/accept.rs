@@ -120,7 +120,9 @@ async fn serve(
 ) {
     // Answers are written whole. Without it they are late, not wrong.
     let _ = stream.set_nodelay(true);
-    let Ok(local) = stream.local_addr() else { return };
+    let Ok(mut local) = stream.local_addr() else { return };
+    // A client of IPv4 alone makes nothing of the address that a listener of both sees.
+    local.set_ip(local.ip().to_canonical());
     let identity = if listener.protocol.is_sasl() || tls.is_some() {
         Identity::default()
     } else {

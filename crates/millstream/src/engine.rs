@@ -125,15 +125,19 @@ fn unusable(error: &LogError, settings: &LogSettings) -> Failure {
     }
 }
 
-/// Ships everything that is appended here. The name lasts as long as the data folder does: a new folder has new offsets.
-fn forward(settings: &LogSettings, local: Arc<dyn Bus>, remote: Arc<dyn Bus>) -> Result<TaskHandle, Failure> {
-    let id = forward_id(&settings.data_dir)?;
-    let config = ForwardConfig {
+#[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
+fn forward_config(settings: &LogSettings, id: String) -> ForwardConfig {
+    ForwardConfig {
         id: id.into(),
         topics: vec!["*".to_owned()],
-        records_per_second_max: None,
-        bytes_per_second_max: None,
-    };
+        records_per_second_max: settings.forward_records_per_second,
+        bytes_per_second_max: settings.forward_bytes_per_second.map(|rate| rate as f64),
+    }
+}
+
+/// Ships everything that is appended here. The name lasts as long as the data folder does: a new folder has new offsets.
+fn forward(settings: &LogSettings, local: Arc<dyn Bus>, remote: Arc<dyn Bus>) -> Result<TaskHandle, Failure> {
+    let config = forward_config(settings, forward_id(&settings.data_dir)?);
     Ok(supervise(Forwarder::metrics(&config), move || {
         Forwarder::new(local.clone(), remote.clone(), config.clone())
     }))
@@ -177,6 +181,27 @@ fn open_kafka(servers: &str, options: &BTreeMap<String, String>) -> Result<Arc<K
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_waited_for_a_cut_link_is_sent_as_fast_as_was_said() {
+        let mut settings = LogSettings {
+            data_dir: "data".into(),
+            bootstrap_servers: Some("kafka1:9092".to_owned()),
+            kafka: BTreeMap::new(),
+            flush_interval: std::time::Duration::ZERO,
+            retention: std::time::Duration::MAX,
+            retention_bytes: None,
+            segment_bytes: 1 << 20,
+            forward_records_per_second: Some(20_000.0),
+            forward_bytes_per_second: Some(2 << 20),
+        };
+        let config = forward_config(&settings, "a".to_owned());
+        assert_eq!(config.records_per_second_max, Some(20_000.0));
+        assert_eq!(config.bytes_per_second_max, Some(2_097_152.0));
+        (settings.forward_records_per_second, settings.forward_bytes_per_second) = (None, None);
+        let config = forward_config(&settings, "a".to_owned());
+        assert_eq!((config.records_per_second_max, config.bytes_per_second_max), (None, None));
+    }
 
     #[test]
     fn a_folder_is_forwarded_under_one_name_as_long_as_it_is_there() {

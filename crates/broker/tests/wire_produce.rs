@@ -98,6 +98,36 @@ async fn requests_are_appended_and_answered_in_their_order_without_waiting_for_e
     assert_eq!(fetched(&mut client, "t", 0).await, expected);
 }
 
+#[tokio::test]
+async fn batches_that_take_long_to_look_at_keep_their_order() {
+    let (_server, mut client) = server_with(&[]).await;
+    let large = "0123456789abcdef".repeat(2_000_000);
+    let mut posted = Vec::new();
+    for number in 0..12_i64 {
+        let (codec, text) =
+            if number % 3 == 0 { (Compression::Gzip, &*large) } else { (Compression::None, "s") };
+        let records = batch_with(codec, &[text]);
+        assert_eq!(records.len() > 16 << 10, number % 3 == 0, "{} bytes", records.len());
+        posted.push(client.post(9, &produce_to("t", Uuid::nil(), vec![(0, records)], 1)).await.unwrap());
+    }
+    for (offset, id) in (0..).zip(posted) {
+        let response = client.receive::<ProduceRequest>(9, id).await.unwrap();
+        assert_eq!(response.responses[0].partition_responses[0].base_offset, offset);
+    }
+}
+
+#[tokio::test]
+async fn what_is_found_wrong_beside_the_others_is_told_of_its_partition() {
+    let (_server, mut client) = server_with(&[]).await;
+    let large = batch_with(Compression::Gzip, &[&"0123456789abcdef".repeat(2_000_000)]);
+    let mut damaged = large.to_vec();
+    damaged[20_000] ^= 1;
+    let request = produce_to("t", Uuid::nil(), vec![(0, damaged.into()), (1, large)], -1);
+    let response = client.send(9, &request).await.responses.remove(0).partition_responses;
+    assert!(error(response[0].error_code).is_some() && response[0].base_offset == -1);
+    assert_eq!((error(response[1].error_code), response[1].base_offset), (None, 0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn acks_0_is_not_answered() {
     let (_server, mut client) = server_with(&[]).await;

@@ -20,6 +20,8 @@ pub(crate) struct Budget {
     giants: Lane,
     /// Decoded requests, besides their bytes.
     decoded: Lane,
+    /// Requests whose batches are being taken apart, a unit for each.
+    taken_apart: Lane,
     /// Answers that are not written yet.
     answers: Lane,
 }
@@ -81,6 +83,7 @@ impl Budget {
             requests: Lane::new(request_bytes / 2),
             giants: Lane::new(request_bytes / 2),
             decoded: Lane::new(request_bytes / 2),
+            taken_apart: Lane::new(limits::TAKEN_APART * UNIT),
             answers: Lane::new(answer_bytes),
         }
     }
@@ -102,6 +105,11 @@ impl Budget {
     /// Room for what a request takes when it is decoded.
     pub(crate) async fn decoded(&self, bytes: usize) -> Share {
         if bytes <= limits::SMALL_BYTES { Share::default() } else { self.decoded.take(bytes).await }
+    }
+
+    /// A turn at taking batches apart.
+    pub(crate) async fn turn(&self) -> Share {
+        self.taken_apart.take(UNIT).await
     }
 
     /// Room for an answer, and how much: an eighth of what is left at most, so that clients that do not read what they asked for

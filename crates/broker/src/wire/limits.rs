@@ -38,6 +38,12 @@ pub(crate) const IDLE_BYTES: usize = 512;
 pub(crate) const EXPECTED_BYTES: usize = 16 << 10;
 /// Memory of one decoded request, its strings and byte fields aside.
 pub(crate) const DECODED_BYTES: usize = 16 << 20;
+/// A compressed batch up to this size is looked at in place; what a larger one holds takes its time.
+pub(crate) const COMPRESSED_IN_PLACE_BYTES: usize = 16 << 10;
+/// The same of a batch that is not compressed.
+pub(crate) const PLAIN_IN_PLACE_BYTES: usize = 1 << 20;
+/// Requests whose batches are taken apart beside everything else, at a time: each takes the memory of what it unpacks.
+pub(crate) const TAKEN_APART: usize = 2;
 /// Answers that are awaited at a time, per connection.
 pub(crate) const PIPELINED: usize = 64;
 /// A connection with so many bytes to write begins nothing new.

@@ -10,7 +10,8 @@ use crate::replica::{ProduceError, Replica, TransactionKey};
 use crate::topics;
 use crate::wire::authorize::{Operation, Resource};
 use crate::wire::call::{Call, Close};
-use crate::wire::place;
+use crate::wire::{limits, place};
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use kafka_protocol::ResponseError;
@@ -21,7 +22,7 @@ use kafka_protocol::messages::produce_response::{
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
 use millstream_bus::{BusError, TopicPartition};
-use millstream_log::batch::Compression;
+use millstream_log::batch::{BatchHeader, Compression};
 use millstream_log::{Ready, Reason, Refused};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,8 +46,18 @@ enum Acks {
 /// The answer while it is made. Everything in it is in the order of the request.
 struct Answer {
     topics: Vec<TopicProduceResponse>,
+    /// Batches that the client may write, as they came.
+    asked: Vec<Asked>,
     /// Batches that may be appended.
     ready: Vec<Batch>,
+}
+
+/// What is sent for one partition, and where its answer stands.
+struct Asked {
+    topic: usize,
+    partition: usize,
+    replica: Arc<Replica>,
+    records: Bytes,
 }
 
 /// A batch for one partition, and where its answer stands.
@@ -141,6 +152,7 @@ pub(crate) async fn produce(
         _ => (Acks::PageCache, Some(ResponseError::InvalidRequiredAcks)),
     };
     let mut answer = Answer::new(call, request, refusal);
+    answer.take_in(call).await;
     if answer.ready.iter().any(|batch| batch.ready.header.is_transactional()) {
         if may_transact {
             answer.verify(call, &transactional_id.unwrap_or_default()).await;
@@ -190,26 +202,26 @@ impl Answer {
     /// Looks at every batch; what can be refused before anything is appended is.
     fn new(call: &Call, request: ProduceRequest, refusal: Option<ResponseError>) -> Self {
         let by_id = call.version >= BY_ID;
-        let now_ms = call.broker.inner.clock.now().as_millis();
-        let mut answer = Self { topics: Vec::with_capacity(request.topic_data.len()), ready: Vec::new() };
+        let topics = Vec::with_capacity(request.topic_data.len());
+        let mut answer = Self { topics, asked: Vec::new(), ready: Vec::new() };
         for topic in request.topic_data {
             let found = place::topic_name(call, &topic.name, topic.topic_id, by_id);
             let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
             for data in topic.partition_data {
                 let mut response = PartitionProduceResponse::default().with_index(data.index);
-                let taken = match (refusal, &found) {
-                    (Some(refusal), _) => Err(refusal.into()),
-                    (None, Ok(name)) => take(call, name, &data, now_ms),
-                    (None, Err(error)) => Err((*error).into()),
+                let found = match (refusal, &found) {
+                    (Some(refusal), _) => Err(refusal),
+                    (None, Ok(name)) => find(call, name, &data),
+                    (None, Err(error)) => Err(*error),
                 };
-                match taken {
-                    Ok((replica, ready)) => answer.ready.push(Batch {
+                match found {
+                    Ok(replica) => answer.asked.push(Asked {
                         topic: answer.topics.len(),
                         partition: partition_responses.len(),
                         replica,
-                        ready,
+                        records: data.records.unwrap_or_default(),
                     }),
-                    Err(failure) => failure.write(&mut response),
+                    Err(error) => Failure::from(error).write(&mut response),
                 }
                 partition_responses.push(response);
             }
@@ -221,6 +233,34 @@ impl Answer {
             );
         }
         answer
+    }
+
+    /// Makes batches ready to append: in place where that is quick, and otherwise on a thread that holds nobody up.
+    async fn take_in(&mut self, call: &Call) {
+        let now_ms = call.broker.inner.clock.now().as_millis();
+        let asked: Arc<[Asked]> = std::mem::take(&mut self.asked).into();
+        let work = {
+            let asked = Arc::clone(&asked);
+            move || asked.iter().map(|asked| asked.take_in(now_ms)).collect::<Vec<_>>()
+        };
+        let taken = if asked.iter().all(Asked::is_quick) {
+            work()
+        } else {
+            let _turn = call.broker.budget.turn().await;
+            let taken = tokio::task::spawn_blocking(work).await;
+            // A defect there must not look like success.
+            let failed = |_| asked.iter().map(|_| Err(ResponseError::UnknownServerError.into())).collect();
+            taken.unwrap_or_else(failed)
+        };
+        for (Asked { topic, partition, replica, .. }, taken) in asked.iter().zip(taken) {
+            let (topic, partition) = (*topic, *partition);
+            match taken {
+                Ok(ready) => {
+                    self.ready.push(Batch { topic, partition, replica: Arc::clone(replica), ready });
+                }
+                Err(failure) => failure.write(self.response(topic, partition)),
+            }
+        }
     }
 
     fn response(&mut self, topic: usize, partition: usize) -> &mut PartitionProduceResponse {
@@ -279,24 +319,41 @@ impl Answer {
     }
 }
 
-/// Checks one partition's batch and makes it ready to append.
-fn take(
-    call: &Call,
-    topic: &str,
-    data: &PartitionProduceData,
-    now_ms: i64,
-) -> Result<(Arc<Replica>, Ready), Failure> {
+/// The partition that is meant, where the client may write to it what it sends.
+fn find(call: &Call, topic: &str, data: &PartitionProduceData) -> Result<Arc<Replica>, ResponseError> {
     if !call.may(Operation::Write, Resource::Topic(topic)) {
-        return Err(ResponseError::TopicAuthorizationFailed.into());
+        return Err(ResponseError::TopicAuthorizationFailed);
     }
     let replica = place::replica(call, topic, data.index)?;
     if topics::is_protected(topic) {
-        return Err(ResponseError::InvalidTopicException.into());
+        return Err(ResponseError::InvalidTopicException);
     }
-    let records = data.records.clone().unwrap_or_default();
-    let ready = replica.log().config().take_in(&records, now_ms)?;
-    if call.version < ZSTD && ready.header.compression() == Compression::Zstd {
-        return Err(ResponseError::UnsupportedCompressionType.into());
+    let codec = data.records.as_ref().and_then(codec);
+    if call.version < ZSTD && codec == Some(Compression::Zstd) {
+        return Err(ResponseError::UnsupportedCompressionType);
     }
-    Ok((replica, ready))
+    Ok(replica)
+}
+
+/// How a batch is compressed; `None` where it is none.
+fn codec(records: &Bytes) -> Option<Compression> {
+    BatchHeader::decode(records).ok().map(|header| header.compression())
+}
+
+impl Asked {
+    /// Whether it is soon looked at, whatever is in it.
+    fn is_quick(&self) -> bool {
+        let is_plain = codec(&self.records).is_none_or(|codec| codec == Compression::None);
+        let recompresses = self.replica.log().config().compression.is_some();
+        let in_place = if is_plain && !recompresses {
+            limits::PLAIN_IN_PLACE_BYTES
+        } else {
+            limits::COMPRESSED_IN_PLACE_BYTES
+        };
+        self.records.len() <= in_place
+    }
+
+    fn take_in(&self, now_ms: i64) -> Result<Ready, Failure> {
+        Ok(self.replica.log().config().take_in(&self.records, now_ms)?)
+    }
 }

@@ -25,6 +25,7 @@ mod producer;
 mod reader;
 mod record;
 mod replica;
+mod seldom;
 mod topic_config;
 mod topics;
 mod wait;

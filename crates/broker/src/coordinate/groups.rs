@@ -9,8 +9,10 @@ use crate::coordinate::group::{
 use crate::coordinate::group_record::{GroupRecord, GroupValue};
 use crate::coordinate::offsets::Offsets;
 use crate::limits;
+use crate::seldom::Seldom;
 pub(crate) use admin::OffsetRights;
 use kafka_protocol::ResponseError;
+use millstream_bus::BusError;
 use millstream_model::{Clock, Timestamp};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -217,7 +219,7 @@ impl Groups {
             match self.offsets.write(vec![record.encode(now)]) {
                 Ok(written) => entry.written = written,
                 // Its members go on; after a restart they join again.
-                Err(error) => tracing::warn!(group = name, %error, "a group is not recorded"),
+                Err(error) => not_recorded(name, &error),
             }
         }
         entry.answer();
@@ -338,7 +340,7 @@ impl Groups {
     /// restart they join again.
     pub(crate) async fn recorded(&self, name: &str, written: i64) {
         if let Err(error) = self.offsets.flushed(written).await {
-            tracing::warn!(group = name, %error, "a group is not recorded");
+            not_recorded(name, &error);
         }
     }
 
@@ -354,5 +356,12 @@ impl Groups {
         }
         registry.wakes_at = registry.groups.values().filter_map(|entry| entry.group.deadline()).min();
         registry.wakes_at
+    }
+}
+
+fn not_recorded(group: &str, error: &BusError) {
+    static SELDOM: Seldom = Seldom::new();
+    if let Some(left_out) = SELDOM.due() {
+        tracing::warn!(group, %error, left_out, "a group is not recorded");
     }
 }

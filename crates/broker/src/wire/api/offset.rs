@@ -5,6 +5,7 @@ use crate::coordinate::membership::Committer;
 use crate::coordinate::offset_record::{Committed, OffsetRecord};
 use crate::embedded::Inner;
 use crate::error::unavailable;
+use crate::seldom::Seldom;
 use crate::topics;
 use crate::wire::authorize::{Operation, Resource};
 use crate::wire::call::Call;
@@ -21,7 +22,7 @@ use kafka_protocol::messages::offset_delete_response::{
 use kafka_protocol::messages::{
     OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
 };
-use millstream_bus::TopicPartition;
+use millstream_bus::{BusError, TopicPartition};
 use std::sync::Arc;
 
 /// OffsetCommit: answered when the offsets, and the records before them, are on disk. Commits share the waits for the disk.
@@ -48,12 +49,19 @@ pub(crate) async fn offset_commit(
             }
         };
         if let Err(error) = finished {
-            tracing::warn!(%error, "offsets are not committed");
+            not_committed(&error);
             refuse_rest(&mut response, ResponseError::CoordinatorNotAvailable);
         }
         Some(response)
     }
     .boxed()
+}
+
+fn not_committed(error: &BusError) {
+    static SELDOM: Seldom = Seldom::new();
+    if let Some(left_out) = SELDOM.due() {
+        tracing::warn!(%error, left_out, "offsets are not committed");
+    }
 }
 
 /// Refuses what was not refused yet.
@@ -69,8 +77,8 @@ async fn write(
     records: &[OffsetRecord],
 ) -> Result<i64, ResponseError> {
     let inner = &call.broker.inner;
-    let failed = |error: millstream_bus::BusError| {
-        tracing::warn!(%error, "offsets are not committed");
+    let failed = |error: BusError| {
+        not_committed(&error);
         ResponseError::CoordinatorNotAvailable
     };
     inner.prepare_commit(records).await.map_err(failed)?;
@@ -184,7 +192,7 @@ pub(crate) async fn offset_delete(call: &Call, request: OffsetDeleteRequest) -> 
     }
 }
 
-async fn remove(inner: &Inner, group: &str, of: Vec<TopicPartition>) -> Result<(), millstream_bus::BusError> {
+async fn remove(inner: &Inner, group: &str, of: Vec<TopicPartition>) -> Result<(), BusError> {
     if of.is_empty() { Ok(()) } else { inner.remove_offsets(group, of).await }
 }
 

@@ -62,7 +62,7 @@ pub(crate) struct Transactions {
     clock: Arc<dyn Clock>,
     config: EmbeddedConfig,
     producers: Mutex<BTreeMap<String, Slot>>,
-    /// Which id last committed an offset in a transaction. Others wait until that one needs no repeating.
+    /// Which id last committed an offset in a transaction that may have to be repeated. Others wait until it need not.
     committers: Mutex<BTreeMap<(String, TopicPartition), String>>,
 }
 
@@ -80,6 +80,8 @@ pub(crate) struct Producer {
     opened: u64,
     /// The newest record on disk is a decision: after a crash its transaction's markers and offsets are written again.
     decision_on_disk: bool,
+    /// What its decisions since then commit, as it is in [`Transactions::committers`].
+    committed: BTreeSet<(String, TopicPartition)>,
     /// Transactions that have ended and whose markers may not all be on disk, oldest first.
     unsettled: Vec<Ended>,
     /// The client of the protocol that has the id; `None` where a producer of this process has it, or nobody yet.
@@ -147,6 +149,7 @@ impl Producer {
             open: None,
             opened: 0,
             decision_on_disk: false,
+            committed: BTreeSet::new(),
             unsettled: Vec::new(),
             client: None,
             expired: false,
@@ -237,7 +240,7 @@ impl Transactions {
             producer.registered = registered;
             return Err(error);
         }
-        producer.decision_on_disk = false;
+        self.nothing_to_repeat(&mut producer);
         let incarnation = producer.incarnation;
         drop(producer);
         Ok((slot, incarnation))
@@ -341,7 +344,7 @@ impl Transactions {
         record.registered.retain(|registered| registered.at != to.at);
         record.registered.push(Registered { at: to.at.clone(), topic_id: to.topic_id });
         self.write(&record).await?;
-        producer.decision_on_disk = false;
+        self.nothing_to_repeat(producer);
         producer.registered.insert(to.at.clone(), to.topic_id);
         Ok(())
     }
@@ -403,9 +406,20 @@ impl Transactions {
         self.settle(producer).await?;
         if producer.decision_on_disk {
             self.write(&producer.ongoing()).await?;
-            producer.decision_on_disk = false;
+            self.nothing_to_repeat(producer);
         }
         Ok(())
+    }
+
+    /// The newest record on disk is no decision any more: nobody has to wait for the offsets of the last one.
+    fn nothing_to_repeat(&self, producer: &mut Producer) {
+        producer.decision_on_disk = false;
+        let mut committers = self.committers.lock();
+        for of in std::mem::take(&mut producer.committed) {
+            if committers.get(&of) == Some(&producer.id) {
+                committers.remove(&of);
+            }
+        }
     }
 
     /// Completes every id: at shutdown, and before a topic is deleted.
@@ -416,3 +430,6 @@ impl Transactions {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,7 +146,7 @@ impl Transactions {
             client.groups.push(group.to_owned());
         }
         self.write(&record).await?;
-        producer.decision_on_disk = false;
+        self.nothing_to_repeat(producer);
         if let Some(open) = &mut producer.open {
             self.offsets.pend(&record.id, &new);
             open.offsets = offsets;

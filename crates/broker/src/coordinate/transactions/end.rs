@@ -182,7 +182,7 @@ impl Transactions {
         let touched = open.touched.into_values().map(|touched| touched.replica);
         let mut ended = Ended::new(producer.key, ControlKind::Commit, touched);
         ended.offsets = open.offsets;
-        self.note_committers(&producer.id, &ended.offsets);
+        self.note_committers(producer, &ended.offsets);
         self.write_end(&mut ended);
         let written_before = ended.offsets_written.unwrap_or_else(|| self.offsets.next_offset());
         self.offsets.apply(ended.offsets.clone(), written_before);
@@ -191,11 +191,12 @@ impl Transactions {
         producer.key = next;
     }
 
-    pub(super) fn note_committers(&self, id: &str, offsets: &[OffsetRecord]) {
+    pub(super) fn note_committers(&self, producer: &mut Producer, offsets: &[OffsetRecord]) {
         let mut committers = self.committers.lock();
         for record in offsets {
             let of: (String, TopicPartition) = (record.group.clone(), record.of.clone());
-            committers.insert(of, id.to_owned());
+            committers.insert(of.clone(), producer.id.clone());
+            producer.committed.insert(of);
         }
     }
 

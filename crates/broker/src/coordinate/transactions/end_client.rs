@@ -49,7 +49,7 @@ impl Transactions {
             client.committed = Some(false);
         }
         self.write(&record).await?;
-        producer.decision_on_disk = false;
+        self.nothing_to_repeat(producer);
         producer.changed(before, next, ControlKind::Abort);
         Ok(next)
     }

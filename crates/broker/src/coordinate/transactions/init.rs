@@ -52,7 +52,7 @@ impl Transactions {
             producer.registered = registered;
             return Err(error.into());
         }
-        producer.decision_on_disk = false;
+        self.nothing_to_repeat(&mut producer);
         Ok(producer.key)
     }
 }

@@ -78,7 +78,7 @@ impl Transactions {
                 // Groups whose topic is gone have nothing to go on with.
                 ended.offsets = record.offsets;
                 ended.offsets.retain(|offset| self.topics.exists(&offset.of.topic));
-                self.note_committers(&record.id, &ended.offsets);
+                self.note_committers(&mut producer, &ended.offsets);
                 self.offsets.apply(ended.offsets.clone(), self.offsets.next_offset());
                 producer.unsettled.push(ended);
             }

@@ -21,7 +21,10 @@ pub(crate) struct EmbeddedProducer {
 impl EmbeddedProducer {
     pub(crate) async fn open(inner: &Arc<Inner>, id: &str) -> Result<Self, BusError> {
         check::id("transactional id", id)?;
-        let (slot, incarnation) = inner.transactions.take_over(id).await?;
+        let (taking, id) = (Arc::clone(inner), id.to_owned());
+        // In a task of its own: a transaction of a client that had the id must not be left half ended.
+        let taken = tokio::spawn(async move { taking.transactions.take_over(&id).await });
+        let (slot, incarnation) = taken.await.map_err(|_| unavailable("given up at shutdown"))??;
         Ok(Self { inner: Arc::clone(inner), slot, incarnation })
     }
 }

@@ -1,8 +1,9 @@
 //! Group commit: one thread that syncs the partitions somebody waits for.
 //!
 //! It starts at once when it is idle. What arrives while it syncs is one batch for the next round, whoever appended it; so
-//! the slower the disk, the more appends share a sync. Only where more than [`limits::FLUSH_HEAVY`] waiters came up during
-//! one round does it hold the next one back, to [`crate::LogConfig::flush_interval`] after the start of the one before.
+//! the slower the disk, the more appends share a sync. While rounds follow one another it gives those who waited for the last one
+//! and for this one the time to come back together, at most as long as a sync takes: clients that send the next batches when they
+//! have their answers would otherwise get a sync for each.
 
 use crate::{Partition, limits};
 use parking_lot::{Condvar, Mutex};
@@ -25,6 +26,8 @@ struct Queue {
     /// Each at most once: see [`Partition::enter_queue`].
     partitions: Vec<Arc<Partition>>,
     waiters: usize,
+    /// How many waiters the thread wants to be woken for.
+    wanted: usize,
     thread: Option<JoinHandle<()>>,
     stopped: bool,
 }
@@ -52,7 +55,9 @@ impl Flusher {
         if partition.enter_queue() {
             queue.partitions.push(Arc::clone(partition));
         }
-        self.wake.notify_one();
+        if queue.waiters >= queue.wanted {
+            self.wake.notify_one();
+        }
     }
 
     /// Finishes what was requested and ends the thread.
@@ -60,7 +65,7 @@ impl Flusher {
         let thread = {
             let mut queue = self.queue.lock();
             queue.stopped = true;
-            self.wake.notify_one();
+            self.wake.notify_all();
             queue.thread.take()
         };
         if let Some(thread) = thread {
@@ -70,29 +75,50 @@ impl Flusher {
     }
 
     fn run(&self) {
-        let mut round_began = None;
-        while let Some(partitions) = self.next_round(round_began) {
-            round_began = Some(Instant::now());
+        let mut last = Round::default();
+        while let Some((partitions, waiters)) = self.next_round(&last) {
+            let began = Instant::now();
             sync_all(&partitions);
+            let ended = Instant::now();
+            last = Round { ended: Some(ended), took: ended - began, waiters };
         }
     }
 
     /// Waits for work; `None` when there will be no more.
-    fn next_round(&self, last_began: Option<Instant>) -> Option<Vec<Arc<Partition>>> {
+    fn next_round(&self, last: &Round) -> Option<(Vec<Arc<Partition>>, usize)> {
         let mut queue = self.queue.lock();
-        if let (Some(began), true) = (last_began, queue.waiters > limits::FLUSH_HEAVY) {
-            let until = began + self.interval;
-            while !queue.stopped && !self.wake.wait_until(&mut queue, until).timed_out() {}
-        }
+        let expected = last.waiters + queue.waiters;
+        queue.wanted = 1;
         while queue.partitions.is_empty() {
             if queue.stopped {
                 return None;
             }
             self.wake.wait(&mut queue);
         }
-        queue.waiters = 0;
-        Some(std::mem::take(&mut queue.partitions))
+        let now = Instant::now();
+        if last.ended.is_some_and(|ended| now - ended < limits::FLUSH_PAUSE) {
+            let until =
+                now + last.took.clamp(limits::FLUSH_GATHER_MIN, self.interval.max(limits::FLUSH_GATHER_MIN));
+            queue.wanted = expected;
+            while queue.waiters < expected && !queue.stopped {
+                if self.wake.wait_until(&mut queue, until).timed_out() {
+                    break;
+                }
+            }
+        }
+        queue.wanted = usize::MAX;
+        let waiters = std::mem::take(&mut queue.waiters);
+        Some((std::mem::take(&mut queue.partitions), waiters))
     }
+}
+
+/// How a round of syncs went.
+#[derive(Debug, Default)]
+struct Round {
+    ended: Option<Instant>,
+    took: Duration,
+    /// How many waited for it.
+    waiters: usize,
 }
 
 /// Syncs partitions side by side: file systems put what several threads sync at a time into one commit of their journal.

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-/// Longest wait for more batches to share a sync, under heavy load only.
+/// Longest wait for more batches to share a sync, while one sync follows the other.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
-/// More batches than this waiting after a sync is heavy load.
-pub const FLUSH_HEAVY: usize = 32;
+/// Rounds of syncs that begin this soon after the last one ended follow one another.
+pub const FLUSH_PAUSE: Duration = Duration::from_millis(2);
+/// Longest wait for more batches to share a sync where a sync takes less than this.
+pub const FLUSH_GATHER_MIN: Duration = Duration::from_micros(200);
 /// Partitions synced side by side in one round, and opened side by side where they have to be synced.
 pub const FLUSH_THREADS: usize = 8;
 /// Up to this many partitions are opened one after the other.

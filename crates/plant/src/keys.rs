@@ -123,7 +123,7 @@ pub(crate) const LOG: TableSpec = TableSpec {
             "duration, 0ms to 10s",
             "\"5ms\"",
             "flush_interval = \"5ms\"",
-            "Everything that arrives within it shares one `fsync`; `0ms` syncs each append by itself.",
+            "The longest that an `fsync` waits for more appends to share it, while one follows the other; `0ms` never waits.",
         ),
         key(
             "retention",

@@ -46,6 +46,9 @@ pub const REGEX_NESTING: u32 = 64;
 pub const REGEX_REFRESH_MS: i64 = 600_000;
 /// Bytes of an id of a group, member, instance or rack, or of a topic's name in a subscription.
 pub const GROUP_ID_BYTES: usize = 1_024;
+/// Bytes that a member of a classic group brings for its protocols, and that its leader assigns it: a group's record must hold those
+/// of all members.
+pub const MEMBER_METADATA_BYTES: usize = 1 << 20;
 /// Topics in a subscription.
 pub const SUBSCRIBED_TOPICS: usize = 10_000;
 /// Partitions that a member says it holds.

@@ -525,6 +525,29 @@ async fn consume(
     }
 }
 
+#[tokio::test]
+async fn what_a_client_brings_to_a_group_is_bounded() {
+    let server = server().await;
+    let mut client = server.client().await;
+    let long = "g".repeat(2_000);
+    let join = |group: &str| join_request(group, "t", 10_000);
+    let large = {
+        let mut request = join("g");
+        request.protocols[0].metadata = vec![0; 2 << 20].into();
+        request
+    };
+    for (request, error) in [
+        (join(&long), ResponseError::InvalidGroupId),
+        (join("g").with_group_instance_id(Some(text(&long))), ResponseError::InvalidRequest),
+        (large, ResponseError::InvalidRequest),
+    ] {
+        assert_eq!(client.send(9, &request).await.error_code, error.code());
+    }
+    let response = client.send(8, &commit_request(&long, "t", &[(0, 1)])).await;
+    assert_eq!(response.topics[0].partitions[0].error_code, ResponseError::InvalidGroupId.code());
+    assert!(client.send(5, &ListGroupsRequest::default()).await.groups.is_empty());
+}
+
 /// F27, and the rebalance that the project promises: one killed, one stopped past its session, the broker restarted in the
 /// middle.
 #[tokio::test]

@@ -5,6 +5,7 @@ mod retention;
 use crate::coordinate::offset_record::{Committed, OffsetRecord};
 use crate::coordinate::producers::{compacted, load};
 use crate::error::bus_error;
+use crate::limits;
 use crate::record::encode;
 use crate::replica::Replica;
 use crate::topics::Topics;
@@ -144,6 +145,12 @@ impl Offsets {
     /// Groups with offsets.
     pub(crate) fn groups(&self) -> Vec<String> {
         self.groups.lock().keys().cloned().collect()
+    }
+
+    /// Whether a group may have offsets: it has some, or there are not too many that do.
+    pub(crate) fn has_room(&self, group: &str) -> bool {
+        let groups = self.groups.lock();
+        groups.contains_key(group) || groups.len() < limits::GROUPS
     }
 
     /// Takes back what groups have committed for a topic that is deleted.

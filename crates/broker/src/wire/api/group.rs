@@ -2,6 +2,7 @@
 
 use crate::coordinate::group::{Client, Joined, JoinedMember, Joining, MemberId, Synced, Syncing};
 use crate::coordinate::groups::JoinAnswer;
+use crate::limits;
 use crate::wire::authorize::{Operation, Resource};
 use crate::wire::call::Call;
 use futures_util::FutureExt;
@@ -9,6 +10,7 @@ use futures_util::future::BoxFuture;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
+use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
     HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
     LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
@@ -43,7 +45,7 @@ fn millis(from: i32) -> Duration {
 fn check_group(call: &Call, group: &str) -> Result<(), ResponseError> {
     if !call.may(Operation::Read, Resource::Group(group)) {
         Err(ResponseError::GroupAuthorizationFailed)
-    } else if group.is_empty() {
+    } else if group.is_empty() || group.len() > limits::GROUP_ID_BYTES {
         Err(ResponseError::InvalidGroupId)
     } else {
         Ok(())
@@ -107,10 +109,17 @@ fn join(call: &Call, group: &str, joining: Joining) -> Result<JoinAnswer, Respon
 async fn check_join(call: &Call, request: &JoinGroupRequest) -> Result<(), ResponseError> {
     let group = request.group_id.as_str();
     check_group(call, group)?;
+    let ids = [Some(&request.member_id), request.group_instance_id.as_ref()];
+    let protocols = request.protocols.iter().map(|one| one.name.len() + one.metadata.len());
+    if ids.into_iter().flatten().any(|id| id.len() > limits::GROUP_ID_BYTES)
+        || protocols.sum::<usize>() > limits::MEMBER_METADATA_BYTES
+    {
+        return Err(ResponseError::InvalidRequest);
+    }
     let inner = &call.broker.inner;
-    let limits = inner.groups.config();
+    let config = inner.groups.config();
     let session = millis(request.session_timeout_ms);
-    if session < limits.session_timeout_min || session > limits.session_timeout_max {
+    if session < config.session_timeout_min || session > config.session_timeout_max {
         return Err(ResponseError::InvalidSessionTimeout);
     }
     if !request.member_id.is_empty() && !inner.groups.exists(group) {
@@ -186,7 +195,9 @@ pub(crate) async fn sync_group(
 ) -> BoxFuture<'static, Option<SyncGroupResponse>> {
     let inner = Arc::clone(&call.broker.inner);
     let group = request.group_id.to_string();
+    let is_large = |one: &SyncGroupRequestAssignment| one.assignment.len() > limits::MEMBER_METADATA_BYTES;
     let answer = match check_group(call, &group) {
+        Ok(()) if request.assignments.iter().any(is_large) => Err(ResponseError::InvalidRequest),
         Ok(()) => inner.groups.sync(&group, syncing(request)).map_err(ResponseError::from),
         Err(error) => Err(error),
     };

@@ -5,6 +5,7 @@ use crate::coordinate::membership::Committer;
 use crate::coordinate::offset_record::{Committed, OffsetRecord};
 use crate::embedded::Inner;
 use crate::error::unavailable;
+use crate::limits;
 use crate::seldom::Seldom;
 use crate::topics;
 use crate::wire::authorize::{Operation, Resource};
@@ -119,8 +120,11 @@ fn refuse_commit(call: &Call, request: &OffsetCommitRequest) -> Result<(), Respo
     if !call.may(Operation::Read, Resource::Group(group)) {
         return Err(ResponseError::GroupAuthorizationFailed);
     }
-    if group.is_empty() {
+    if group.is_empty() || group.len() > limits::GROUP_ID_BYTES {
         return Err(ResponseError::InvalidGroupId);
+    }
+    if !call.broker.inner.offsets.has_room(group) {
+        return Err(ResponseError::GroupMaxSizeReached);
     }
     let who = Committer {
         group,

@@ -3,6 +3,7 @@
 use super::producer::whole;
 use crate::coordinate::offset_record::{Committed, OffsetRecord};
 use crate::coordinate::transactions::{Claim, TransactionError};
+use crate::limits;
 use crate::topics;
 use crate::wire::authorize::{Operation, Resource};
 use crate::wire::call::Call;
@@ -285,8 +286,11 @@ async fn commit_offsets(
     if !call.may(Operation::Read, Resource::Group(&group)) {
         return Err(ResponseError::GroupAuthorizationFailed);
     }
-    if group.is_empty() {
+    if group.is_empty() || group.len() > limits::GROUP_ID_BYTES {
         return Err(ResponseError::InvalidGroupId);
+    }
+    if !call.broker.inner.offsets.has_room(&group) {
+        return Err(ResponseError::GroupMaxSizeReached);
     }
     let inner = Arc::clone(&call.broker.inner);
     let instance = request.group_instance_id.as_deref();

@@ -2,7 +2,7 @@
 
 use super::{KafkaGroups, KafkaLimits, KafkaQuota};
 use crate::keys;
-use crate::section::{Mistakes, Section};
+use crate::section::{Mistakes, Said, Section};
 use crate::tree::{Kind, Node};
 use crate::value::Value;
 use std::ops::RangeInclusive;
@@ -44,19 +44,47 @@ pub(super) fn groups(section: &mut Section<'_>, out: &mut Mistakes) -> KafkaGrou
     let expirations = 60 * SECOND..=3_650 * DAY;
     let heartbeats = Duration::from_millis(100)..=3_600 * SECOND;
     let members = section.take("group_max_size").and_then(|value| value.integer(1..=1_024, out));
+    let (shortest, longest, silence, heartbeat) = (
+        "group_min_session_timeout",
+        "group_max_session_timeout",
+        "group_consumer_session_timeout",
+        "group_consumer_heartbeat_interval",
+    );
+    let mut said = |name, range| section.take(name).and_then(|value| value.duration(range, out));
+    let sessions = [shortest, longest, silence].map(|name| said(name, sessions.clone()));
+    let beats = said(heartbeat, heartbeats);
+    let [min, max, session] = &sessions;
+    check_order((shortest, min.as_ref(), 6 * SECOND), (longest, max.as_ref(), 1_800 * SECOND), out);
+    check_order((heartbeat, beats.as_ref(), 5 * SECOND), (silence, session.as_ref(), 45 * SECOND), out);
     let mut duration = |name, range| duration(section, name, range, out);
+    let [session_timeout_min, session_timeout_max, consumer_session_timeout] =
+        sessions.map(|said| said.map(|said| said.value));
     KafkaGroups {
         members_max: members.and_then(|said| usize::try_from(said.value).ok()),
-        session_timeout_min: duration("group_min_session_timeout", sessions.clone()),
-        session_timeout_max: duration("group_max_session_timeout", sessions.clone()),
+        session_timeout_min,
+        session_timeout_max,
         initial_rebalance_delay: duration("group_initial_rebalance_delay", Duration::ZERO..=60 * SECOND),
         offsets_retention: duration("offsets_retention", expirations.clone()),
-        consumer_session_timeout: duration("group_consumer_session_timeout", sessions),
-        consumer_heartbeat_interval: duration("group_consumer_heartbeat_interval", heartbeats),
+        consumer_session_timeout,
+        consumer_heartbeat_interval: beats.map(|said| said.value),
         transaction_max_timeout: duration("transaction_max_timeout", SECOND..=7 * DAY),
         transactional_id_expiration: duration("transactional_id_expiration", expirations.clone()),
         producer_id_expiration: duration("producer_id_expiration", expirations),
     }
+}
+
+/// A name, what was said, and Kafka's default.
+type Time<'a> = (&'static str, Option<&'a Said<Duration>>, Duration);
+
+/// Two times that would let no member stay in a group if the shorter were the longer.
+fn check_order(shorter: Time<'_>, longer: Time<'_>, out: &mut Mistakes) {
+    let value = |time: Time<'_>| time.1.map_or(time.2, |said| said.value);
+    let (low, high) = (value(shorter), value(longer));
+    // Where only one was said it is that one to change.
+    let Some(said) = shorter.1.or(longer.1).filter(|_| low > high) else { return };
+    let message = format!("`{}` ({low:?}) is longer than `{}` ({high:?})", shorter.0, longer.0);
+    let mistake = said.error("out-of-bounds", message).label("no member could stay in a group");
+    out.push(mistake.help(format!("let `{}` be the longer one", longer.0)));
 }
 
 /// The list of quotas.

@@ -39,7 +39,9 @@ pub const PRODUCERS: usize = 16_384;
 /// Bytes of a regular expression that members subscribe with.
 pub const REGEX_BYTES: usize = 4_096;
 /// Bytes that a regular expression takes compiled.
-pub const REGEX_COMPILED_BYTES: usize = 1 << 20;
+pub const REGEX_COMPILED_BYTES: usize = 256 << 10;
+/// Different regular expressions in one group: each is matched against every topic when topics come or go.
+pub const REGEXES: usize = 64;
 /// Groups within groups of a regular expression.
 pub const REGEX_NESTING: u32 = 64;
 /// How old a look at the topics may be before a regular expression is matched again, in ms: rights may have changed.

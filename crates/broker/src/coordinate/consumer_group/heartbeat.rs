@@ -10,6 +10,7 @@ use super::{
     ConsumerGroup, Current, Held, Member, MemberError, MemberId, MemberState, Partition, Resolved,
     Subscription,
 };
+use crate::limits;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -319,6 +320,11 @@ impl Draft<'_> {
     ) -> Result<(), MemberError> {
         self.drop_regex(old);
         if !new.is_empty() && !self.group.resolved.contains_key(new) {
+            if self.group.resolved.len() >= limits::REGEXES {
+                let max = limits::REGEXES;
+                let message = format!("a group has at most {max} different regular expressions");
+                return Err(MemberError::Regex(message));
+            }
             let topics =
                 pattern::resolve(new, around.topology, around.may_see).map_err(MemberError::Regex)?;
             self.put_regex(new, topics, around);

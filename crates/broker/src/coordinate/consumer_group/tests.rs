@@ -214,6 +214,25 @@ fn a_regular_expression_follows_the_topics() {
 }
 
 #[test]
+fn a_group_has_so_many_regular_expressions_and_no_more() {
+    let topics = topology(&[("t", 1, 1)]);
+    let mut group = ConsumerGroup::default();
+    let join = |number: usize| {
+        let regex = Some(format!("t{number}?").into());
+        Heartbeat { regex, topics: None, ..join(&format!("member-{number}"), &[]) }
+    };
+    for number in 0..crate::limits::REGEXES {
+        group.take(&join(number), &topics).unwrap();
+    }
+    let refused = group.take(&join(crate::limits::REGEXES), &topics);
+    assert!(matches!(refused, Err(MemberError::Regex(_))), "{refused:?}");
+    let shared = Heartbeat { regex: Some("t0?".into()), ..join(crate::limits::REGEXES) };
+    group.take(&shared, &topics).unwrap();
+    group.leaves(&beat("member-5", LEAVE), &topics).unwrap();
+    group.take(&join(crate::limits::REGEXES + 1), &topics).unwrap();
+}
+
+#[test]
 fn topics_that_may_not_be_seen_match_no_expression() {
     let topology = topology(&[("plant.a", 1, 1), ("plant.secret", 2, 1)]);
     let beat = Heartbeat { regex: Some(".*".into()), topics: None, ..join("a", &[]) };

@@ -23,7 +23,7 @@ listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 cpu_s() { awk -v hertz="$hertz" '{ print ($14 + $15) / hertz }' "/proc/$1/stat"; }
 resident_mb() { awk '/VmRSS/ { printf "%.1f", $2 / 1024 }' "/proc/$1/status"; }
 median() { sort -g <<<"$(tr ' ' '\n' <<<"$*")" | awk 'NF { v[++n] = $1 } END { print v[int((n + 1) / 2)] }'; }
-java_tool() { java -Xmx512M -Dlog4j2.level=ERROR -cp "$libs/*:$cache/classes" "$@"; }
+java_tool() { timeout 300 java -Xmx512M -Dlog4j2.level=ERROR -cp "$libs/*:$cache/classes" "$@"; }
 admin() { "$python" -c '
 import sys
 from confluent_kafka.admin import AdminClient, NewTopic

@@ -1,10 +1,12 @@
 //! Accepting connections: how many there may be, and what happens when there are too many.
 
+use crate::seldom::Seldom;
 use crate::wire::call::{Broker, Peer};
 use crate::wire::listener::ListenerConfig;
 use crate::wire::principal::Principal;
 use crate::wire::sasl::Identity;
 use crate::wire::tls::Tls;
+use crate::wire::wire_limits::WireLimits;
 use crate::wire::{connection, limits};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -78,6 +80,7 @@ pub(crate) async fn accept(
 ) {
     let mut closing = broker.closing.subscribe();
     let mut served = JoinSet::new();
+    let refused = Seldom::new();
     let (first_pause, longest_pause) = limits::ACCEPT_PAUSES;
     let mut pause = first_pause;
     loop {
@@ -90,13 +93,13 @@ pub(crate) async fn accept(
         match accepted {
             Ok((stream, address)) => {
                 pause = first_pause;
-                match connections.enter(address.ip().to_canonical()) {
-                    Some(slot) => {
-                        let (broker, listener) = (Arc::clone(&broker), Arc::clone(&listener));
-                        served.spawn(serve(broker, listener, tls.clone(), stream, address, slot));
-                    }
-                    None => broker.metrics.refused.increment(),
-                }
+                let Some(slot) = connections.enter(address.ip().to_canonical()) else {
+                    broker.metrics.refused.increment();
+                    tell_of_refused(&broker, address, &refused);
+                    continue;
+                };
+                let (broker, listener) = (Arc::clone(&broker), Arc::clone(&listener));
+                served.spawn(serve(broker, listener, tls.clone(), stream, address, slot));
             }
             Err(error) => {
                 // Most likely the process has no file handles left. Clients wait in the system's queue meanwhile.
@@ -108,6 +111,12 @@ pub(crate) async fn accept(
     }
     drop(socket);
     while served.join_next().await.is_some() {}
+}
+
+fn tell_of_refused(broker: &Broker, client: SocketAddr, refused: &Seldom) {
+    let Some(left_out) = refused.due() else { return };
+    let WireLimits { connections, connections_per_ip, .. } = broker.config.limits;
+    tracing::warn!(%client, connections, connections_per_ip, left_out, "there are too many Kafka connections");
 }
 
 async fn serve(

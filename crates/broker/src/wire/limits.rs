@@ -18,8 +18,6 @@ pub(crate) const CERTIFICATE_CHECK: Duration = Duration::from_secs(10);
 pub(crate) const ACLS: usize = 65_536;
 /// ACLs or credentials that one request may change.
 pub(crate) const ACL_CHANGES: usize = 10_000;
-/// Refused sign-ins are told of in the log so often at most.
-pub(crate) const REFUSED_SIGN_INS_TOLD: Duration = Duration::from_mins(1);
 /// SCRAM credentials in all.
 pub(crate) const SCRAM_CREDENTIALS: usize = 65_536;
 /// Bytes of a salt or of a salted password.

@@ -64,8 +64,8 @@ struct Hand<'a> {
 }
 
 /// Members keep what they have; what is free goes to those who have least; then partitions move from those who have most to those
-/// who have least until no move evens out anything. Where all read the same topics, nobody has two more than another then, and
-/// no fewer moves would do.
+/// who have least until no move evens out anything. Where all read the same topics, which is nearly always, everyone has an equal
+/// share, some one more, and no fewer moves would do.
 fn uniform(members: &BTreeMap<MemberId, Reader<'_>>, topics: &BTreeMap<Uuid, i32>) -> Assignment {
     let mut taken = BTreeSet::new();
     let mut hands: Vec<_> = members
@@ -84,6 +84,15 @@ fn uniform(members: &BTreeMap<MemberId, Reader<'_>>, topics: &BTreeMap<Uuid, i32
         .map(|topic| (hands.iter().filter(|hand| hand.reader.topics.contains(topic)).count(), *topic))
         .filter(|(readers, _)| *readers > 0)
         .collect();
+    let mut readers = members.values();
+    let first = readers.next();
+    if first.is_some_and(|first| readers.all(|reader| reader.topics == first.topics)) {
+        let count = |topic: &Uuid| topics.get(topic).copied().unwrap_or(0);
+        let all =
+            by_popularity.iter().flat_map(|(_, topic)| (0..count(topic)).map(|number| (*topic, number)));
+        share_out(&mut hands, all.filter(|at| !taken.contains(at)).collect());
+        return hands.into_iter().map(|hand| (MemberId::clone(hand.id), hand.partitions)).collect();
+    }
     // Those that few can take come first, so that there is still room with them.
     by_popularity.sort_unstable();
     for (_, topic) in &by_popularity {
@@ -106,6 +115,29 @@ fn uniform(members: &BTreeMap<MemberId, Reader<'_>>, topics: &BTreeMap<Uuid, i32
     }
     while by_popularity.iter().any(|(_, topic)| even_out(&mut hands, *topic)) {}
     hands.into_iter().map(|hand| (MemberId::clone(hand.id), hand.partitions)).collect()
+}
+
+/// Gives everyone an equal share of what they have and what is `free`; those who have most keep one more, where it does not come out
+/// even.
+fn share_out(hands: &mut [Hand<'_>], mut free: BTreeSet<Partition>) {
+    let total = hands.iter().map(|hand| hand.partitions.len()).fold(free.len(), usize::saturating_add);
+    let (Some(share), Some(extra)) = (total.checked_div(hands.len()), total.checked_rem(hands.len())) else {
+        return;
+    };
+    hands.sort_by_key(|hand| std::cmp::Reverse(hand.partitions.len()));
+    let due = |rank: usize| share.saturating_add(usize::from(rank < extra));
+    for (rank, hand) in hands.iter_mut().enumerate() {
+        while hand.partitions.len() > due(rank) {
+            free.extend(hand.partitions.pop_last());
+        }
+    }
+    for (rank, hand) in hands.iter_mut().enumerate() {
+        while hand.partitions.len() < due(rank)
+            && let Some(at) = free.pop_first()
+        {
+            hand.partitions.insert(at);
+        }
+    }
 }
 
 /// Moves partitions of one topic from who has most to who has least. Whether any moved.

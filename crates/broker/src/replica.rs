@@ -177,6 +177,8 @@ impl Replica {
     pub(crate) fn delete(&self) {
         self.deleted.store(true, Ordering::Release);
         self.stable.send_modify(|_| {});
+        // Who came while the log was at it has not been woken by that.
+        self.log.wake_readers();
     }
 
     /// [`BusError::UnknownTopic`] where the topic was deleted.

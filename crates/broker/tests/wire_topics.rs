@@ -10,16 +10,20 @@ use kafka_protocol::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
+use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    BrokerId, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest, TopicName,
+    BrokerId, CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+    IncrementalAlterConfigsRequest, MetadataRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use millstream_broker::{EmbeddedConfig, WireConfig};
 use millstream_bus::{Acks, Bus, FetchLimit, Isolation, StartOffset, TopicPartition};
 use std::time::Duration;
 use support::client::{Client, Server};
+use support::data::{batch, error, fetch_from, parts, produce_to, texts};
 use support::{fresh_dir, records};
 use uuid::Uuid;
 
@@ -318,4 +322,37 @@ async fn topics_their_ids_and_partitions_survive_a_restart() {
     assert_eq!(seen(&mut client, "t").await, before);
     assert_eq!(before.unwrap().0, 3);
     assert_eq!(seen(&mut client, "gone").await, None);
+}
+
+/// Such as the trail of what was written to machines: everyone may look, nobody may touch it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_protected_topic_is_read_and_nothing_else() {
+    let config = WireConfig { protected_topics: vec!["trail".to_owned()], ..WireConfig::default() };
+    let server = Server::with(&fresh_dir("wire_topics"), EmbeddedConfig::default(), config).await;
+    support::data::create(&server, "trail", 1, &[]).await;
+    let trail = TopicPartition::new("trail", 0);
+    server.embedded.append(&trail, records(["kept"]), Acks::All).await.unwrap();
+    let mut client = server.client().await;
+    let invalid = Some(ResponseError::InvalidTopicException);
+    let produced = produce_to("trail", Uuid::nil(), vec![(0, batch(&["forged"]))], 1);
+    let produced = client.send(9, &produced).await.responses.remove(0).partition_responses.remove(0);
+    assert_eq!(error(produced.error_code), invalid);
+    assert_eq!(delete(&mut client, &["trail"]).await.into_iter().map(error).collect::<Vec<_>>(), [invalid]);
+    let grown = CreatePartitionsRequest::default().with_topics(vec![to("trail", 2)]);
+    assert_eq!(error(client.send(3, &grown).await.results[0].error_code), invalid);
+    let cut = DeleteRecordsPartition::default().with_partition_index(0).with_offset(-1);
+    let cut = DeleteRecordsTopic::default().with_name(name("trail")).with_partitions(vec![cut]);
+    let cut = DeleteRecordsRequest::default().with_topics(vec![cut]);
+    assert_eq!(error(client.send(2, &cut).await.topics[0].partitions[0].error_code), invalid);
+    let retention = AlterableConfig::default()
+        .with_name(StrBytes::from_static_str("retention.ms"))
+        .with_value(Some(StrBytes::from_static_str("1")));
+    let altered = AlterConfigsResource::default()
+        .with_resource_type(2)
+        .with_resource_name(StrBytes::from_static_str("trail"))
+        .with_configs(vec![retention]);
+    let altered = IncrementalAlterConfigsRequest::default().with_resources(vec![altered]);
+    assert_ne!(client.send(1, &altered).await.responses[0].error_code, 0);
+    let read = parts(client.send(11, &fetch_from("trail", Uuid::nil(), &[(0, 0, i32::MAX)])).await);
+    assert_eq!(texts(read[0].records.as_ref().unwrap()), [(0, "kept".to_owned())]);
 }

@@ -259,6 +259,11 @@ impl Partition {
         matches!(self.state.lock().stopped, Some(Stopped::Fenced(_)))
     }
 
+    /// Wakes who waits for more records, so that they look again.
+    pub fn wake_readers(&self) {
+        self.appended.send_modify(|_| {});
+    }
+
     /// Takes no more writes and reads; for a topic that is being deleted. Returns when nobody works on the files.
     pub(crate) fn delete(&self) {
         let _keeper = self.keeper.lock();
@@ -271,7 +276,7 @@ impl Partition {
             self.shared.files.forget(&name.log_path(&self.dir));
         }
         self.durable.send_modify(|mark| mark.stopped = true);
-        self.appended.send_modify(|_| {});
+        self.wake_readers();
     }
 
     /// Marks the partition as queued for a sync; false where it is already.

@@ -1,6 +1,7 @@
 //! One request on its way through the broker, and what it has at hand.
 
 use crate::embedded::Inner;
+use crate::topics;
 use crate::wire::access::Security;
 use crate::wire::budget::{Budget, Share};
 use crate::wire::fetch_session::FetchSessions;
@@ -82,6 +83,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Whether clients may read a topic at most: only this process writes to it, changes or deletes it.
+    pub(crate) fn is_protected(&self, topic: &str) -> bool {
+        topics::is_protected(topic) || self.broker.config.protected_topics.iter().any(|name| name == topic)
+    }
+
     pub(crate) fn new(
         broker: &Arc<Broker>,
         peer: &Arc<Peer>,

@@ -45,6 +45,8 @@ pub struct WireConfig {
     /// Threads that serve clients and do nothing else, so that clients never hold up the rest of the process; with 0 the threads of
     /// the runtime that [`Wire::serve`] is called in do it (`num.network.threads` and `num.io.threads` in one).
     pub threads: usize,
+    /// Topics that clients may read and neither write to, change nor delete, beside the broker's own.
+    pub protected_topics: Vec<String>,
 }
 
 impl Default for WireConfig {
@@ -57,6 +59,7 @@ impl Default for WireConfig {
             limits: WireLimits::default(),
             quotas: Quotas::default(),
             threads: 0,
+            protected_topics: Vec::new(),
             security: SecurityConfig::default(),
         }
     }

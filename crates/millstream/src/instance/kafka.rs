@@ -3,6 +3,7 @@
 use super::Instance;
 use crate::failure::Failure;
 use millstream_broker::{Wire, WireConfig, WireError};
+use millstream_connect::audit::AUDIT_TOPIC;
 use millstream_plant::Plant;
 use std::io::ErrorKind;
 use std::num::NonZero;
@@ -19,7 +20,9 @@ impl Instance {
         let protocols: Vec<_> = config.listeners.iter().map(|listener| listener.protocol).collect();
         // Threads of their own: a storm of clients must not hold up the scan of a device.
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let config = WireConfig { threads, ..config };
+        // The trail of what was written to machines is nobody's to change.
+        let protected_topics = vec![AUDIT_TOPIC.to_owned()];
+        let config = WireConfig { threads, protected_topics, ..config };
         let wire = match Wire::serve(&self.log.embedded, config).await {
             Ok(wire) => wire,
             Err(error) => {

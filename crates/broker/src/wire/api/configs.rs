@@ -2,7 +2,7 @@
 
 use crate::embedded::blocking;
 use crate::topic_config::{self, DEFINITIONS, Definition, definition, parts};
-use crate::topics::{is_hidden, is_protected};
+use crate::topics::{self, is_hidden};
 use crate::wire::authorize::{Operation, Resource};
 use crate::wire::broker_config;
 use crate::wire::call::Call;
@@ -193,7 +193,7 @@ fn of_topic(
     DescribeConfigsResourceResult::default()
         .with_name(StrBytes::from_static_str(definition.name))
         .with_value(Some(StrBytes::from_string(definition.value(topic))))
-        .with_read_only(is_protected(&topic.name))
+        .with_read_only(topics::is_protected(&topic.name))
         .with_config_source(source(definition, topic, defaults).code())
         .with_synonyms(synonyms)
         .with_config_type(definition.type_code())
@@ -324,8 +324,8 @@ async fn alter(
         other => return Err(unsupported(other)),
     }
     existing(call, name)?;
-    if is_protected(name) {
-        return fixed("the configs of an internal topic are the broker's own");
+    if call.is_protected(name) {
+        return fixed("this topic is kept by the broker itself, as are its configs");
     }
     let (inner, name) = (Arc::clone(&call.broker.inner), name.to_owned());
     blocking(move || {

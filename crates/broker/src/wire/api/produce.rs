@@ -7,7 +7,6 @@
 
 use crate::coordinate::transactions::Claim;
 use crate::replica::{ProduceError, Replica, TransactionKey};
-use crate::topics;
 use crate::wire::authorize::{Operation, Resource};
 use crate::wire::call::{Call, Close};
 use crate::wire::{limits, place};
@@ -325,7 +324,7 @@ fn find(call: &Call, topic: &str, data: &PartitionProduceData) -> Result<Arc<Rep
         return Err(ResponseError::TopicAuthorizationFailed);
     }
     let replica = place::replica(call, topic, data.index)?;
-    if topics::is_protected(topic) {
+    if call.is_protected(topic) {
         return Err(ResponseError::InvalidTopicException);
     }
     let codec = data.records.as_ref().and_then(codec);

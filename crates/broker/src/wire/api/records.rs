@@ -1,6 +1,5 @@
 //! DeleteRecords: letting go of everything before an offset.
 
-use crate::topics;
 use crate::wire::authorize::{Operation, Resource};
 use crate::wire::call::Call;
 use crate::wire::place;
@@ -37,7 +36,7 @@ async fn delete(call: &Call, topic: &str, partition: i32, offset: i64) -> Result
         return Err(ResponseError::TopicAuthorizationFailed);
     }
     let replica = place::replica(call, topic, partition)?;
-    if topics::is_protected(topic) {
+    if call.is_protected(topic) {
         return Err(ResponseError::InvalidTopicException);
     }
     if !replica.log().config().cleanup.delete {

@@ -2,7 +2,7 @@
 
 use crate::embedded::{Inner, blocking};
 use crate::topic_config::{self, DEFINITIONS};
-use crate::topics::{is_hidden, is_protected, uuid_of};
+use crate::topics::{is_hidden, uuid_of};
 use crate::wire::api::configs::source;
 use crate::wire::authorize::{Operation, Resource};
 use crate::wire::call::Call;
@@ -304,8 +304,8 @@ async fn delete(
     let Some(found) = found else {
         return refuse(&result, ResponseError::UnknownTopicOrPartition);
     };
-    if is_protected(&name) {
-        let message = "an internal topic cannot be deleted";
+    if call.is_protected(&name) {
+        let message = "this topic is kept by the broker itself and cannot be deleted";
         return Err((result, Refusal::of(ResponseError::InvalidTopicException, message)));
     }
     let result = result.with_topic_id(uuid_of(&found));
@@ -352,8 +352,8 @@ async fn grow(call: &Call, wanted: CreatePartitionsTopic, validate_only: bool) -
     let log = Arc::clone(call.broker.inner.topics.log());
     let found = log.topic(&name).filter(|_| !is_hidden(&name));
     let found = found.ok_or(ResponseError::UnknownTopicOrPartition)?;
-    if is_protected(&name) {
-        let message = "an internal topic keeps its partitions";
+    if call.is_protected(&name) {
+        let message = "this topic is kept by the broker itself, as are its partitions";
         return Err(Refusal::of(ResponseError::InvalidTopicException, message));
     }
     let (had, count) = (found.partitions, wanted.count);

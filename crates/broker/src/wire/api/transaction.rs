@@ -116,7 +116,7 @@ async fn add_partitions(
 }
 
 fn check_partition(call: &Call, topic: &str, at: &TopicPartition) -> Result<(), ResponseError> {
-    if topics::is_protected(topic) || !call.may(Operation::Write, Resource::Topic(topic)) {
+    if call.is_protected(topic) || !call.may(Operation::Write, Resource::Topic(topic)) {
         return Err(ResponseError::TopicAuthorizationFailed);
     }
     let found = call.broker.inner.topics.replica(at);

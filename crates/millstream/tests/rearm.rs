@@ -101,6 +101,7 @@ impl Plant {
         running.line("running; Ctrl-C ends it");
         let at = running.address("status page");
         wait_for(at, "/api/status", |status| status["devices"][0]["condition"] == "good");
+        wait_for(at, "/api/topics/press.setpoints", |topic| topic["name"] == "press.setpoints");
         Self { _folder: folder, _running: running, at, url: format!("http://{at}") }
     }
 

@@ -77,7 +77,8 @@ kafka=$(KAFKA_PORT=$kafka_port KAFKA_RUN=$cache/kafka tests/kafka.sh pid)
 
 declare -A figure
 note() { figure[$1]="${figure[$1]:-} $2"; }
-cases=("100 all 2000000" "100 1 2000000" "1000 all 300000")
+# Enough records that the start of the JVM does not count.
+cases=("100 all 4000000" "100 1 4000000" "1000 all 1000000")
 for _ in $(seq "$rounds"); do
   for case in "${cases[@]}"; do
     read -r bytes acks records <<<"$case"

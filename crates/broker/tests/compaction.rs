@@ -15,8 +15,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-use support::Outcome;
+use support::{Outcome, histories};
 
 const PARTITIONS: u64 = 2;
 const KEYS: u64 = 4;
@@ -164,15 +163,5 @@ async fn history(seed: u64) {
 
 #[test]
 fn the_newest_committed_record_of_each_key_stays_whatever_the_disk_does() {
-    let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
-    let rounds = number("MILLSTREAM_TORTURE_ROUNDS").unwrap_or(40);
-    let first = number("MILLSTREAM_SEED").unwrap_or(1);
-    for seed in first..first + rounds {
-        println!("seed {seed}");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let history = tokio::time::timeout(Duration::from_mins(2), history(seed)).await;
-            assert!(history.is_ok(), "not finished in time");
-        });
-    }
+    histories(40, history);
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use support::client::Client;
 use support::data::{batch, error, fetch_from, parts, produce_to};
 use support::groups::{Member, commit_request, committed};
-use support::{clock, open_log};
+use support::{clock, open_log, seeds};
 use uuid::Uuid;
 
 /// Histories of one run.
@@ -121,10 +121,7 @@ async fn torture(seed: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_committed_offset_points_past_the_end_when_the_power_goes() {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
-    let rounds: u64 = number("MILLSTREAM_TORTURE_ROUNDS").unwrap_or(ROUNDS);
-    let first = number("MILLSTREAM_SEED").unwrap_or(0);
-    for seed in first..first + rounds {
+    for seed in seeds(0, ROUNDS) {
         torture(seed).await;
     }
 }

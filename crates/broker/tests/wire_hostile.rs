@@ -5,6 +5,7 @@ mod support;
 
 use kafka_protocol::messages::{ApiVersionsRequest, MetadataRequest, ProduceRequest};
 use millstream_bus::{Bus, TopicSpec};
+use millstream_log::Random;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -12,57 +13,41 @@ use std::time::{Duration, Instant};
 use support::client::{Client, Server, frame};
 use tokio::net::TcpStream;
 
-/// SplitMix64: the same numbers in every run.
-struct Random(u64);
+fn byte(random: &mut Random) -> u8 {
+    random.number().to_le_bytes()[0]
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).unwrap()
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[0]
-    }
-
-    fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.byte()).collect()
-    }
+fn noise(random: &mut Random, len: usize) -> Vec<u8> {
+    (0..len).map(|_| byte(random)).collect()
 }
 
 /// A request that is none: with a length that fits, or one that does not.
 fn hostile(random: &mut Random) -> Vec<u8> {
-    let mut bytes = match random.below(5) {
+    let mut bytes = match random.index(5) {
         0 => {
-            let len = random.below(200);
-            random.bytes(len)
+            let len = random.index(200);
+            noise(random, len)
         }
         // A header of some API in some version, and noise.
         1 | 2 => {
             let mut bytes = frame(0, 1, "hostile", &ApiVersionsRequest::default()).to_vec();
-            let (key, version) = (random.below(95), random.below(20));
+            let (key, version) = (random.index(95), random.index(20));
             bytes[4..6].copy_from_slice(&u16::try_from(key).unwrap().to_be_bytes());
             bytes[6..8].copy_from_slice(&u16::try_from(version).unwrap().to_be_bytes());
-            let len = random.below(100);
-            bytes.extend(random.bytes(len));
+            let len = random.index(100);
+            bytes.extend(noise(random, len));
             bytes
         }
         3 => frame(12, 1, "hostile", &MetadataRequest::default().with_topics(Some(vec![]))).to_vec(),
         _ => frame(9, 1, "hostile", &ProduceRequest::default().with_acks(-1)).to_vec(),
     };
-    for _ in 0..random.below(4) {
+    for _ in 0..random.index(4) {
         if !bytes.is_empty() {
-            let at = random.below(bytes.len());
-            bytes[at] = random.byte();
+            let at = random.index(bytes.len());
+            bytes[at] = byte(random);
         }
     }
-    if random.below(4) > 0 && bytes.len() >= 4 {
+    if random.index(4) > 0 && bytes.len() >= 4 {
         let len = u32::try_from(bytes.len() - 4).unwrap();
         bytes[..4].copy_from_slice(&len.to_be_bytes());
     }
@@ -85,17 +70,17 @@ async fn thousands_of_hostile_connections_end_alone() {
     let address = server.address();
     let before = resident_kib();
     let attackers = (0..8_u64).map(|number| async move {
-        let mut random = Random(number);
+        let mut random = Random::new(number);
         for _ in 0..500 {
             let Ok(stream) = TcpStream::connect(address).await else { continue };
             let mut client = Client::over(stream);
-            for _ in 0..=random.below(3) {
+            for _ in 0..=random.index(3) {
                 if client.write(&hostile(&mut random)).await.is_err() {
                     break;
                 }
             }
             // Some wait for what comes, some go at once.
-            if random.below(2) == 0 {
+            if random.index(2) == 0 {
                 let _ = tokio::time::timeout(Duration::from_millis(5), client.read_frame()).await;
             }
         }

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use support::client::Client;
 use support::data::{batch, error, fetch, produce_to, texts};
-use support::{clock, open_log};
+use support::{clock, open_log, seeds};
 use uuid::Uuid;
 
 /// Histories of one run.
@@ -113,10 +113,7 @@ async fn torture(seed: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_with_the_power() {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
-    let rounds: u64 = number("MILLSTREAM_TORTURE_ROUNDS").unwrap_or(ROUNDS);
-    let first = number("MILLSTREAM_SEED").unwrap_or(0);
-    for seed in first..first + rounds {
+    for seed in seeds(0, ROUNDS) {
         torture(seed).await;
     }
 }

@@ -15,12 +15,11 @@ use millstream_log::{Log, LogConfig, Operation, Random, SimDisk};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use support::client::Client;
 use support::producers::{
     Answer, Key, add_group, add_partitions, commit_offset, committed, end, init, offset_of, send, sequenced,
 };
-use support::{Outcome, at, records};
+use support::{Outcome, at, histories, records};
 
 const PARTITIONS: i32 = 3;
 /// Requests are repeated so often before a client gives up for the time being.
@@ -467,15 +466,5 @@ async fn history(seed: u64) {
 
 #[test]
 fn clients_transactions_are_whole_or_absent_whatever_the_disk_does() {
-    let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
-    let rounds = number("MILLSTREAM_TORTURE_ROUNDS").unwrap_or(20);
-    let first = number("MILLSTREAM_SEED").unwrap_or(1);
-    for seed in first..first + rounds {
-        println!("seed {seed}");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let history = tokio::time::timeout(Duration::from_mins(2), history(seed)).await;
-            assert!(history.is_ok(), "not finished in time");
-        });
-    }
+    histories(20, history);
 }

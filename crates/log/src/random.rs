@@ -24,6 +24,11 @@ impl Random {
         self.number() % bound
     }
 
+    /// An index into `len` items, of which there is at least one.
+    pub fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.number() % len as u64).unwrap_or(0)
+    }
+
     /// True in `percent` of 100 cases.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent

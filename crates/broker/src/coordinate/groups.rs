@@ -287,8 +287,7 @@ impl Groups {
         generation: i32,
     ) -> Result<(), GroupError> {
         let check = |group: &mut Group| group.check_commit(Instant::now(), member, instance, generation);
-        let without = if generation < 0 { Ok(()) } else { Err(GroupError::IllegalGeneration) };
-        self.look(name, check).unwrap_or(without)
+        self.look(name, check).unwrap_or_else(|| without_group(generation))
     }
 
     /// The same for offsets of a transaction.
@@ -300,8 +299,7 @@ impl Groups {
         generation: i32,
     ) -> Result<(), GroupError> {
         let check = |group: &mut Group| group.check_transaction(member, instance, generation);
-        let without = if generation < 0 { Ok(()) } else { Err(GroupError::IllegalGeneration) };
-        self.look(name, check).unwrap_or(without)
+        self.look(name, check).unwrap_or_else(|| without_group(generation))
     }
 
     /// Members go: a result for each. `None` where there is no such group.
@@ -364,4 +362,9 @@ fn not_recorded(group: &str, error: &BusError) {
     if let Some(left_out) = SELDOM.due() {
         tracing::warn!(group, %error, left_out, "a group is not recorded");
     }
+}
+
+/// Whether somebody may commit for a group that is not there.
+fn without_group(generation: i32) -> Result<(), GroupError> {
+    if generation < 0 { Ok(()) } else { Err(GroupError::IllegalGeneration) }
 }

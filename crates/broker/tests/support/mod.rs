@@ -147,3 +147,23 @@ pub(crate) async fn commit(transaction: Box<dyn Transaction + '_>, sound: bool, 
         Err(_) => Outcome::Aborted,
     }
 }
+
+/// The seeds of a torture test: `MILLSTREAM_TORTURE_ROUNDS` of them, or `usual`, from `MILLSTREAM_SEED` or `first` on.
+pub(crate) fn seeds(first: u64, usual: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let first = number("MILLSTREAM_SEED").unwrap_or(first);
+    first..first + number("MILLSTREAM_TORTURE_ROUNDS").unwrap_or(usual)
+}
+
+/// Runs a history for each of the [`seeds`] from 1 on, each in a runtime of its own; none may hang.
+#[expect(clippy::print_stdout, reason = "a failed test tells its seed")]
+pub(crate) fn histories<F: Future<Output = ()>>(usual: u64, history: impl Fn(u64) -> F) {
+    for seed in seeds(1, usual) {
+        println!("seed {seed}");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let history = tokio::time::timeout(Duration::from_mins(2), history(seed)).await;
+            assert!(history.is_ok(), "not finished in time");
+        });
+    }
+}

@@ -228,13 +228,8 @@ pub(crate) async fn incremental_alter_configs(
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
         let (resource_type, name) = (resource.resource_type, resource.resource_name);
-        let changed = if times.get(&(resource_type, name.clone())).is_some_and(|times| *times > 1) {
-            Err(twice())
-        } else {
-            let change =
-                move |topic: &Topic, defaults: &TopicConfig| step(topic, defaults, &resource.configs);
-            alter(call, resource_type, &name, request.validate_only, change).await
-        };
+        let change = move |topic: &Topic, defaults: &TopicConfig| step(topic, defaults, &resource.configs);
+        let changed = alter(call, &times, (resource_type, &name), request.validate_only, change).await;
         let (code, message) = answer(changed);
         responses.push(
             AlterConfigsResourceResponse::default()
@@ -255,13 +250,9 @@ pub(crate) async fn alter_configs(call: &Call, request: AlterConfigsRequest) -> 
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
         let (resource_type, name) = (resource.resource_type, resource.resource_name);
-        let changed = if times.get(&(resource_type, name.clone())).is_some_and(|times| *times > 1) {
-            Err(twice())
-        } else {
-            let pairs: Vec<_> =
-                resource.configs.into_iter().map(|config| (config.name, config.value)).collect();
-            alter(call, resource_type, &name, request.validate_only, move |_, _| replacement(&pairs)).await
-        };
+        let pairs: Vec<_> = resource.configs.into_iter().map(|config| (config.name, config.value)).collect();
+        let change = move |_: &Topic, _: &TopicConfig| replacement(&pairs);
+        let changed = alter(call, &times, (resource_type, &name), request.validate_only, change).await;
         let (code, message) = answer(changed);
         responses.push(
             Replaced::default()
@@ -282,10 +273,6 @@ fn count<K: Ord>(keys: impl Iterator<Item = K>) -> BTreeMap<K, usize> {
     times
 }
 
-fn twice() -> Refusal {
-    Refusal::of(ResponseError::InvalidRequest, "Each resource must appear at most once.")
-}
-
 fn answer(changed: Result<(), Refusal>) -> (i16, Option<StrBytes>) {
     match changed {
         Ok(()) => (0, None),
@@ -295,14 +282,17 @@ fn answer(changed: Result<(), Refusal>) -> (i16, Option<StrBytes>) {
 
 type Configs = BTreeMap<String, String>;
 
-/// Changes the configs of one resource, all of them or none.
+/// Changes the configs of one resource, all of them or none. `times` counts the resources of the request.
 async fn alter(
     call: &Call,
-    resource_type: i8,
-    name: &str,
+    times: &BTreeMap<(i8, StrBytes), usize>,
+    (resource_type, name): (i8, &StrBytes),
     validate_only: bool,
     change: impl FnOnce(&Topic, &TopicConfig) -> Result<Configs, Refusal> + Send + 'static,
 ) -> Result<(), Refusal> {
+    if times.get(&(resource_type, name.clone())).is_some_and(|times| *times > 1) {
+        return Err(Refusal::of(ResponseError::InvalidRequest, "Each resource must appear at most once."));
+    }
     check_right(call, Operation::AlterConfigs, resource_type, name)?;
     let fixed = |message: &str| Err(Refusal::of(ResponseError::InvalidConfig, message));
     match resource_type {
@@ -327,7 +317,7 @@ async fn alter(
     if call.is_protected(name) {
         return fixed("this topic is kept by the broker itself, as are its configs");
     }
-    let (inner, name) = (Arc::clone(&call.broker.inner), name.to_owned());
+    let (inner, name) = (Arc::clone(&call.broker.inner), name.to_string());
     blocking(move || {
         Ok(inner.topics.configure(&name, validate_only, |topic, defaults| {
             let configs = change(topic, defaults)?;

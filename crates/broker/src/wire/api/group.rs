@@ -1,6 +1,8 @@
 //! JoinGroup, SyncGroup, Heartbeat, LeaveGroup: how members of a classic group live.
 
-use crate::coordinate::group::{Client, Joined, JoinedMember, Joining, MemberId, Synced, Syncing};
+use crate::coordinate::group::{
+    Client, GroupError, Joined, JoinedMember, Joining, MemberId, Synced, Syncing,
+};
 use crate::coordinate::groups::JoinAnswer;
 use crate::limits;
 use crate::wire::authorize::{Operation, Resource};
@@ -18,6 +20,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 /// From here on new members are told their id before they join (KIP-394).
@@ -68,15 +71,7 @@ pub(crate) async fn join_group(
         Err(error) => Err(error),
     };
     async move {
-        let answer = match answer {
-            // Dropped only when the broker stops.
-            Ok(answer) => match answer.await {
-                Ok(result) => result.map_err(ResponseError::from),
-                Err(_) => Err(ResponseError::CoordinatorNotAvailable),
-            },
-            Err(error) => Err(error),
-        };
-        match answer {
+        match awaited(answer).await {
             Ok((joined, written)) => {
                 inner.groups.recorded(&group, written).await;
                 Some(join_response(joined, version))
@@ -188,6 +183,14 @@ fn join_failed(error: ResponseError, member: &str, version: i16) -> JoinGroupRes
         .with_member_id(text(member))
 }
 
+/// The answer of a round, when it comes.
+async fn awaited<T>(
+    answer: Result<oneshot::Receiver<Result<T, GroupError>>, ResponseError>,
+) -> Result<T, ResponseError> {
+    // Dropped only when the broker stops.
+    answer?.await.map_err(|_| ResponseError::CoordinatorNotAvailable)?.map_err(ResponseError::from)
+}
+
 /// SyncGroup: the answer comes with the leader's, and when the group is recorded.
 pub(crate) async fn sync_group(
     call: &Call,
@@ -202,14 +205,7 @@ pub(crate) async fn sync_group(
         Err(error) => Err(error),
     };
     async move {
-        let answer = match answer {
-            Ok(answer) => match answer.await {
-                Ok(result) => result.map_err(ResponseError::from),
-                Err(_) => Err(ResponseError::CoordinatorNotAvailable),
-            },
-            Err(error) => Err(error),
-        };
-        Some(match answer {
+        Some(match awaited(answer).await {
             Ok((synced, written)) => {
                 inner.groups.recorded(&group, written).await;
                 sync_response(synced)

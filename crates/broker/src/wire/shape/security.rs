@@ -8,7 +8,7 @@ pub(super) const SHAPES: &[Shape] = &[
     shape(50, 0, DESCRIBE_USER_SCRAM_CREDENTIALS),
     shape(51, 0, ALTER_USER_SCRAM_CREDENTIALS),
     shape(30, 2, CREATE_ACLS),
-    shape(29, 2, DESCRIBE_ACLS),
+    shape(29, 2, ACL_FILTER),
     shape(31, 2, DELETE_ACLS),
     shape(38, 2, CREATE_DELEGATION_TOKEN),
     shape(39, 2, RENEW_DELEGATION_TOKEN),
@@ -43,7 +43,8 @@ const CREATE_ACLS: &[Field] = &[array(
     ],
 )];
 
-const DESCRIBE_ACLS: &[Field] = &[
+/// Which ACLs are meant.
+const ACL_FILTER: &[Field] = &[
     int8("resource_type_filter"),
     text("resource_name_filter"),
     int8("pattern_type_filter"),
@@ -53,18 +54,7 @@ const DESCRIBE_ACLS: &[Field] = &[
     int8("permission_type"),
 ];
 
-const DELETE_ACLS: &[Field] = &[array(
-    "filters",
-    &[
-        int8("resource_type_filter"),
-        text("resource_name_filter"),
-        int8("pattern_type_filter"),
-        text("principal_filter"),
-        text("host_filter"),
-        int8("operation"),
-        int8("permission_type"),
-    ],
-)];
+const DELETE_ACLS: &[Field] = &[array("filters", ACL_FILTER)];
 
 const CREATE_DELEGATION_TOKEN: &[Field] = &[
     text("owner_principal_type").since(3),

@@ -11,25 +11,10 @@ use super::{Field, Kind, TABLES, measure, shape};
 use crate::wire::apis::{SERVED, round_trip};
 use crate::wire::header::Header;
 use bytes::Bytes;
+use millstream_log::Random;
 
 mod counting;
 use counting::allocated_by;
-
-/// SplitMix64: the same numbers in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).unwrap()
-    }
-}
 
 /// Writes a request by its table.
 struct Writer<'a> {
@@ -54,14 +39,14 @@ impl Writer<'_> {
     fn value(&mut self, kind: &Kind) {
         match kind {
             // A struct that may be null is there when its first byte is 1, and so are truths.
-            Kind::Fixed(1) => self.out.push(self.random.next() as u8 & 1),
+            Kind::Fixed(1) => self.out.push(self.random.number() as u8 & 1),
             Kind::Fixed(width) => {
                 for _ in 0..*width {
-                    self.out.push(self.random.next() as u8);
+                    self.out.push(self.random.number() as u8);
                 }
             }
             Kind::Text => {
-                let len = self.random.below(5);
+                let len = self.random.index(5);
                 if self.is_flexible {
                     self.varint(len + 1);
                 } else {
@@ -70,23 +55,23 @@ impl Writer<'_> {
                 self.out.extend(std::iter::repeat_n(b'x', len));
             }
             Kind::Bytes => {
-                let len = self.random.below(40);
+                let len = self.random.index(40);
                 self.length(len);
                 self.out.extend(std::iter::repeat_n(7, len));
             }
             Kind::Row(element) => {
-                let count = self.random.below(4);
+                let count = self.random.index(4);
                 self.length(count);
                 (0..count).for_each(|_| self.value(element));
             }
             Kind::Array(fields) => {
-                let count = self.random.below(4);
+                let count = self.random.index(4);
                 self.length(count);
                 (0..count).for_each(|_| self.fields(fields));
             }
             Kind::Part(fields) => self.fields(fields),
             Kind::Maybe(fields) => {
-                let is_there = self.random.below(2) == 1;
+                let is_there = self.random.index(2) == 1;
                 self.out.push(if is_there { 1 } else { 0xff });
                 if is_there {
                     self.fields(fields);
@@ -99,7 +84,7 @@ impl Writer<'_> {
         let version = self.version;
         let known = |field: &&Field| field.tag.is_some() && field.is_in(version);
         let known: Vec<_> = fields.iter().filter(known).collect();
-        let unknown = self.random.below(3);
+        let unknown = self.random.index(3);
         self.varint(known.len() + unknown);
         for field in known {
             self.varint(usize::from(field.tag.unwrap()));
@@ -112,7 +97,7 @@ impl Writer<'_> {
         }
         for number in 0..unknown {
             self.varint(1_000 + number);
-            let len = self.random.below(6);
+            let len = self.random.index(6);
             self.varint(len);
             self.out.extend(std::iter::repeat_n(9, len));
         }
@@ -157,7 +142,7 @@ fn no_api_has_two_shapes() {
 
 #[test]
 fn every_request_that_is_served_has_the_shape_that_its_decoder_reads() {
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     for (api_key, version) in every_version() {
         for _ in 0..50 {
             let body = valid(api_key, version, &mut random);
@@ -176,19 +161,19 @@ fn every_request_that_is_served_has_the_shape_that_its_decoder_reads() {
 
 /// Makes something else of a valid request.
 fn mutate(body: &mut Vec<u8>, random: &mut Random) {
-    for _ in 0..=random.below(3) {
+    for _ in 0..=random.index(3) {
         if body.is_empty() {
-            body.push(random.next() as u8);
+            body.push(random.number() as u8);
         }
-        let at = random.below(body.len());
-        match random.below(6) {
+        let at = random.index(body.len());
+        match random.index(6) {
             0 => body.truncate(at),
-            1 => body[at] = random.next() as u8,
-            2 => body[at] ^= 1 << random.below(8),
+            1 => body[at] = random.number() as u8,
+            2 => body[at] ^= 1 << random.index(8),
             // Lengths that are huge or negative, in all three ways of writing them.
             3 => {
                 let huge = [0x7fff_ffff_u32, 0x8000_0000, 0xffff_ffff, 0xffff_fffe, 0x0fff_ffff, 1 << 20];
-                let bytes = huge[random.below(huge.len())].to_be_bytes();
+                let bytes = huge[random.index(huge.len())].to_be_bytes();
                 body.iter_mut().skip(at).zip(bytes).for_each(|(byte, huge)| *byte = huge);
             }
             4 => {
@@ -197,11 +182,11 @@ fn mutate(body: &mut Vec<u8>, random: &mut Random) {
                     [0xff, 0xff, 0xff, 0xff, 0xff],
                     [0x80, 0x80, 0x80, 0x80, 0x08],
                 ];
-                let bytes = huge[random.below(huge.len())];
+                let bytes = huge[random.index(huge.len())];
                 body.iter_mut().skip(at).zip(bytes).for_each(|(byte, huge)| *byte = huge);
             }
             _ => {
-                let noise: Vec<_> = (0..random.below(24)).map(|_| random.next() as u8).collect();
+                let noise: Vec<_> = (0..random.index(24)).map(|_| random.number() as u8).collect();
                 body.splice(at..at, noise);
             }
         }
@@ -225,16 +210,16 @@ fn take(api_key: i16, version: i16, body: &[u8]) -> bool {
 #[test]
 fn a_million_malformed_requests_cost_no_more_than_their_bytes() {
     const CASES: usize = 1_000_000;
-    let mut random = Random(2);
+    let mut random = Random::new(2);
     let all: Vec<_> = every_version().collect();
     let (mut body, mut taken) = (Vec::new(), 0);
     for case in 0..CASES {
-        let (api_key, version) = all[random.below(all.len())];
+        let (api_key, version) = all[random.index(all.len())];
         if case % 8 == 0 {
             body = valid(api_key, version, &mut random);
         }
-        match random.below(8) {
-            0 => body = (0..random.below(64)).map(|_| random.next() as u8).collect(),
+        match random.index(8) {
+            0 => body = (0..random.index(64)).map(|_| random.number() as u8).collect(),
             // As another API or version than it was written for.
             1 => {}
             _ => mutate(&mut body, &mut random),
@@ -264,12 +249,12 @@ fn a_request_that_is_small_on_the_wire_and_large_in_memory_is_refused() {
 
 #[test]
 fn random_headers_are_read_or_refused() {
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     let mut read = 0;
     for _ in 0..100_000 {
-        let mut bytes: Vec<_> = (0..random.below(40)).map(|_| random.next() as u8).collect();
-        if bytes.len() > 9 && random.below(2) == 0 {
-            bytes[8..10].copy_from_slice(&[0, random.below(30) as u8]);
+        let mut bytes: Vec<_> = (0..random.index(40)).map(|_| random.number() as u8).collect();
+        if bytes.len() > 9 && random.index(2) == 0 {
+            bytes[8..10].copy_from_slice(&[0, random.index(30) as u8]);
             bytes.iter_mut().skip(10).for_each(|byte| *byte &= 0x7f);
         }
         for is_flexible in [false, true] {

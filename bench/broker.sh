@@ -4,6 +4,7 @@
 # BENCH_ROUNDS [3]   rounds in turn; the medians are compared
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. bench/shared.sh
 cache=$PWD/.cache/bench/broker
 rounds=${BENCH_ROUNDS:-3}
 libs=$PWD/.cache/kafka/libs
@@ -17,11 +18,7 @@ finish() {
   KAFKA_PORT=$kafka_port KAFKA_RUN=$cache/kafka tests/kafka.sh stop
 }
 trap finish EXIT
-fail() { echo "bench: $*" >&2; exit 1; }
-calc() { awk "BEGIN { printf \"$1\", $2 }"; }
-listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 cpu_s() { awk -v hertz="$hertz" '{ print ($14 + $15) / hertz }' "/proc/$1/stat"; }
-resident_mb() { awk '/VmRSS/ { printf "%.1f", $2 / 1024 }' "/proc/$1/status"; }
 median() { sort -g <<<"$(tr ' ' '\n' <<<"$*")" | awk 'NF { v[++n] = $1 } END { print v[int((n + 1) / 2)] }'; }
 java_tool() { timeout 300 java -Xmx512M -Dlog4j2.level=ERROR -cp "$libs/*:$cache/classes" "$@"; }
 admin() { "$python" -c '

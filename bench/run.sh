@@ -4,13 +4,12 @@
 #   bench/run.sh [modbus] [loop] [start] [devices] [broker]      all of them when none is named
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. bench/shared.sh
 cache=.cache/bench
 mkdir -p "$cache"
 parts=${*:-modbus loop start devices broker}
 children=()
 trap 'for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done' EXIT
-fail() { echo "bench: $*" >&2; exit 1; }
-calc() { awk "BEGIN { printf \"$1\", $2 }"; }
 
 cargo build --release --locked -q -p millstream -p millstream-bench
 millstream=$PWD/target/release/millstream
@@ -36,7 +35,7 @@ modbus() {
   build_peers
   local port=21502 tags=1000 scans=3000
   "$cache/modbus_server" "$port" >/dev/null & children+=($!)
-  until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do sleep 0.05; done
+  until listens "$port"; do sleep 0.05; done
   local plc4x libmodbus pymodbus one many
   plc4x=$(java -cp 'bench/peers/plc4x/target/plc4x-loop-1.jar:bench/peers/plc4x/target/libs/*' Plc4xLoop $port $tags $scans)
   pymodbus=$(.cache/venv/bin/python bench/peers/pymodbus_loop.py $port $tags 500)
@@ -66,7 +65,6 @@ loop() {
 }
 
 cpu_ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
-resident_mb() { awk '/VmRSS/ { printf "%.1f", $2 / 1024 }' "/proc/$1/status"; }
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET /health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' >&3 && grep -q '^HTTP/1.. 200' <&3) 2>/dev/null; }
 
 # FOLDER DEVICES TAGS: a plant on loopback ports from 22000
@@ -85,7 +83,7 @@ write_plant() {
 start() {
   local plant=$cache/one; rm -rf "$plant"; write_plant "$plant" 1 10
   "$millstream" simulate "$plant" >/dev/null 2>&1 & children+=($!)
-  until (exec 3<>/dev/tcp/127.0.0.1/22001) 2>/dev/null; do sleep 0.05; done
+  until listens 22001; do sleep 0.05; done
   local began ready
   for run in fresh again; do
     began=$(date +%s%N)
@@ -103,7 +101,7 @@ devices() {
   rm -rf "$plant"; write_plant "$plant" $count $tags
   "$millstream" simulate "$plant" >/dev/null 2>&1 & children+=($!)
   local simulators=$!
-  until (exec 3<>"/dev/tcp/127.0.0.1/$((22000 + count))") 2>/dev/null; do
+  until listens $((22000 + count)); do
     [ -d "/proc/$simulators" ] || fail "the simulators ended"
     sleep 0.1
   done

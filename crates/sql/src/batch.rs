@@ -1,7 +1,7 @@
 //! What operators hand to one another: some rows of one partition, as columns.
 
 use crate::Column;
-use arrow_array::{BooleanArray, Int64Array};
+use arrow_array::Int64Array;
 use arrow_buffer::{BooleanBuffer, ScalarBuffer};
 
 /// Rows of one partition in offset order. Every column has [`Batch::rows`] values.
@@ -52,12 +52,11 @@ impl Batch {
 
     /// Only the rows where `keep` is set.
     pub(crate) fn filter(&self, keep: &BooleanBuffer) -> Self {
-        let predicate = BooleanArray::new(keep.clone(), None);
         let pick = |values: &ScalarBuffer<i64>| -> ScalarBuffer<i64> {
             keep.set_indices().map(|row| values[row]).collect::<Vec<_>>().into()
         };
         Self {
-            columns: self.columns.iter().map(|column| filter(column, &predicate)).collect(),
+            columns: self.columns.iter().map(|column| column.filter(keep)).collect(),
             timestamps: pick(&self.timestamps),
             offsets: pick(&self.offsets),
             partition: self.partition,
@@ -73,10 +72,4 @@ impl Batch {
     pub(crate) fn time_column(&self) -> Column {
         Column::BigInt(Int64Array::new(self.timestamps.clone(), None))
     }
-}
-
-fn filter(column: &Column, predicate: &BooleanArray) -> Column {
-    let filtered = arrow_select::filter::filter(&column.to_array(), predicate);
-    // A predicate of the same length and a type without dictionaries: the kernel has no way to fail.
-    filtered.ok().and_then(|array| Column::from_array(&array)).unwrap_or_else(|| column.slice(0, 0))
 }

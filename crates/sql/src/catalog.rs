@@ -1,7 +1,8 @@
 //! The catalog: which streams and tables there are, and what their columns are.
 
 use crate::parse::ast::RelationKind;
-use crate::{KeyFormat, SqlType};
+use crate::{Format, FormatSpec, SqlType};
+use millstream_format::sql::{Columns, Layout};
 use millstream_model::{DataType, TagType};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +39,9 @@ pub struct Relation {
     /// The topic that holds its rows.
     pub topic: Arc<str>,
     /// How its key is laid out.
-    pub key_format: KeyFormat,
+    pub key: FormatSpec,
+    /// How its value is laid out.
+    pub value: FormatSpec,
     /// Its columns; those of the key first.
     pub columns: Vec<ColumnSpec>,
     /// The length of its windows in milliseconds, where its key has one.
@@ -59,12 +62,24 @@ pub struct Relation {
 
 impl Relation {
     /// The key columns with their types.
-    pub fn key_columns(&self) -> Vec<(Arc<str>, SqlType)> {
+    pub fn key_columns(&self) -> Columns {
         self.columns.iter().filter(|c| c.key).map(|c| (c.name.clone(), c.sql_type)).collect()
     }
 
+    /// How the key columns stand in a record's key; `None` where there is no key column.
+    pub fn key_layout(&self) -> Option<Layout> {
+        let columns = self.key_columns();
+        let none = columns.is_empty() || self.key.format == Format::None;
+        (!none).then(|| Layout::new(self.key.clone(), columns))
+    }
+
+    /// How the value columns stand in a record's value.
+    pub fn value_layout(&self) -> Layout {
+        Layout::new(self.value.clone(), self.value_columns())
+    }
+
     /// The value columns with their types.
-    pub fn value_columns(&self) -> Vec<(Arc<str>, SqlType)> {
+    pub fn value_columns(&self) -> Columns {
         self.columns.iter().filter(|c| !c.key).map(|c| (c.name.clone(), c.sql_type)).collect()
     }
 }
@@ -92,7 +107,8 @@ impl Catalog {
                 name: name.clone(),
                 kind: RelationKind::Stream,
                 topic: topic.into(),
-                key_format: KeyFormat::Kafka,
+                key: FormatSpec::key(Format::Kafka),
+                value: FormatSpec::value(Format::Json),
                 columns: vec![ColumnSpec {
                     name: key.to_uppercase().into(),
                     sql_type: SqlType::Varchar,

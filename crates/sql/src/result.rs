@@ -119,8 +119,8 @@ impl Listing {
             listing.rows.push(vec![
                 relation.name.to_string(),
                 relation.topic.to_string(),
-                relation.key_format.to_string(),
-                "JSON".to_owned(),
+                relation.key.format.to_string(),
+                relation.value.format.to_string(),
                 relation.window_ms.is_some().to_string(),
             ]);
         }

@@ -54,14 +54,14 @@ pub enum DecodeError {
         /// The number as it stands there.
         text: String,
     },
-    /// The key is not what its type says.
-    #[error("a key of {len_bytes} bytes is no {sql_type} for `{column}`")]
-    Key {
-        /// The key column.
+    /// Bytes are not what their type says.
+    #[error("{len_bytes} bytes are no {sql_type} for `{column}`")]
+    Binary {
+        /// The column.
         column: Arc<str>,
         /// Its type.
         sql_type: SqlType,
-        /// How long the key is.
+        /// How many there are.
         len_bytes: usize,
     },
 }
@@ -84,6 +84,8 @@ pub struct JsonDecoder {
     layout: Vec<(Box<str>, Option<usize>)>,
     row: Vec<Slot>,
     unescaped: String,
+    /// Whether the columns are fields of an object; else the only one is the value itself.
+    wrapped: bool,
 }
 
 /// A field's value before its row is known to be good.
@@ -101,7 +103,11 @@ impl JsonDecoder {
     /// A decoder for these columns.
     pub fn new(columns: &[(Arc<str>, SqlType)]) -> Self {
         let row = vec![Slot::Null; columns.len()];
-        Self { columns: columns.to_vec(), layout: Vec::new(), row, unescaped: String::new() }
+        Self { columns: columns.to_vec(), layout: Vec::new(), row, unescaped: String::new(), wrapped: true }
+    }
+
+    pub(super) fn of_layout(columns: &[(Arc<str>, SqlType)], wrapped: bool) -> Self {
+        Self { wrapped, ..Self::new(columns) }
     }
 
     /// The columns, in the order of the builders that [`JsonDecoder::decode`] takes.
@@ -123,7 +129,11 @@ impl JsonDecoder {
             end(&mut scanner)?;
             return Ok(Decoded::Null);
         }
-        self.object(&mut scanner, text)?;
+        if self.wrapped {
+            self.object(&mut scanner, text)?;
+        } else {
+            self.field(0, &mut scanner, text)?;
+        }
         end(&mut scanner)?;
         for (slot, builder) in self.row.iter().zip(into) {
             append(slot, text, &self.unescaped, builder);
@@ -238,6 +248,12 @@ impl JsonDecoder {
             *place = slot;
         }
         Ok(())
+    }
+}
+
+impl super::Decoder for JsonDecoder {
+    fn decode(&mut self, bytes: &[u8], into: &mut [ColumnBuilder]) -> Result<Decoded, DecodeError> {
+        Self::decode(self, bytes, into)
     }
 }
 

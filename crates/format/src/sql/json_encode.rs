@@ -1,8 +1,7 @@
 //! Rows of columns into JSON objects.
 
-use super::{Column, Datum};
+use super::{Column, Columns, Datum, EncodeError, SqlType};
 use arrow_array::Array;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Writes rows as flat JSON objects with the columns' names as keys, every column, `null` where there is no value.
@@ -10,6 +9,8 @@ use std::sync::Arc;
 pub struct JsonEncoder {
     /// `{"FIRST":`, `,"SECOND":`, …
     prefixes: Vec<Box<[u8]>>,
+    /// Whether the columns are fields of an object; else the only one is the value itself.
+    wrapped: bool,
 }
 
 impl JsonEncoder {
@@ -17,11 +18,16 @@ impl JsonEncoder {
     pub fn new(names: &[Arc<str>]) -> Self {
         let prefixes = names.iter().enumerate().map(|(index, name)| {
             let mut prefix = vec![if index == 0 { b'{' } else { b',' }];
-            write_json(&Datum::Varchar(Cow::Borrowed(name)), &mut prefix);
+            write_text(name, &mut prefix);
             prefix.push(b':');
             prefix.into()
         });
-        Self { prefixes: prefixes.collect() }
+        Self { prefixes: prefixes.collect(), wrapped: true }
+    }
+
+    pub(super) fn of_layout(columns: &Columns, wrapped: bool) -> Self {
+        let names: Vec<_> = columns.iter().map(|(name, _)| name.clone()).collect();
+        Self { wrapped, ..Self::new(&names) }
     }
 
     /// Appends one row to `out`. `columns` stand in the order of the names.
@@ -32,22 +38,79 @@ impl JsonEncoder {
             out.extend_from_slice(prefix);
             match column {
                 Column::Double(array) if array.is_valid(row) => write_double(array.value(row), out),
-                column => write_json(&column.datum(row), out),
+                column => write_json(&column.datum(row), column.sql_type(), out),
             }
         }
         out.extend_from_slice(if empty { b"{}" } else { b"}" });
     }
 }
 
-/// Writes one value as JSON. What is no JSON number is written as ksqlDB does: `"NaN"`, `"Infinity"`.
-pub(super) fn write_json(value: &Datum<'_>, out: &mut Vec<u8>) {
-    match value {
-        Datum::Null => out.extend_from_slice(b"null"),
-        Datum::Boolean(v) => out.extend_from_slice(if *v { b"true" } else { b"false" }),
-        Datum::Int(v) => write_integer(i64::from(*v), out),
-        Datum::BigInt(v) => write_integer(*v, out),
-        Datum::Double(v) => write_double(*v, out),
-        Datum::Varchar(v) => write_text(v, out),
+impl super::Encoder for JsonEncoder {
+    fn encode(&self, columns: &[&Column], row: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        match columns {
+            [column] if !self.wrapped => write_json(&column.datum(row), column.sql_type(), out),
+            columns => Self::encode(self, columns.iter().copied(), row, out),
+        }
+        Ok(())
+    }
+}
+
+/// Writes one value of `sql_type` as ksqlDB's JSON format does: what is no JSON number is `"NaN"`, `"Infinity"`; bytes are
+/// Base64; dates, times and points in time are counts of days and milliseconds.
+pub(super) fn write_json(value: &Datum<'_>, sql_type: SqlType, out: &mut Vec<u8>) {
+    match (value, sql_type) {
+        (Datum::Null, _) => out.extend_from_slice(b"null"),
+        (Datum::Boolean(v), _) => out.extend_from_slice(if *v { b"true" } else { b"false" }),
+        (Datum::Int(v) | Datum::Date(v) | Datum::Time(v), _) => write_integer(i64::from(*v), out),
+        (Datum::BigInt(v) | Datum::Timestamp(v), _) => write_integer(*v, out),
+        (Datum::Decimal(v), _) => out.extend_from_slice(v.to_string().as_bytes()),
+        (Datum::Double(v), _) => write_double(*v, out),
+        (Datum::Varchar(v), _) => write_text(v, out),
+        (Datum::Bytes(v), _) => write_text(&super::calendar::base64(v), out),
+        (Datum::Array(values), SqlType::Array(element)) => {
+            out.push(b'[');
+            for (index, value) in values.iter().enumerate() {
+                comma(index, out);
+                write_json(value, *element, out);
+            }
+            out.push(b']');
+        }
+        (Datum::Map(entries), SqlType::Map(_, of)) => {
+            out.push(b'{');
+            for (index, (key, value)) in entries.iter().enumerate() {
+                comma(index, out);
+                write_text(&key.to_string(), out);
+                out.push(b':');
+                write_json(value, *of, out);
+            }
+            out.push(b'}');
+        }
+        (Datum::Struct(values), SqlType::Struct(fields)) => {
+            out.push(b'{');
+            for (index, (value, field)) in values.iter().zip(fields).enumerate() {
+                comma(index, out);
+                write_text(field.name, out);
+                out.push(b':');
+                write_json(value, field.sql_type, out);
+            }
+            out.push(b'}');
+        }
+        // A value is of its column's type.
+        (Datum::Array(_) | Datum::Map(_) | Datum::Struct(_), _) => out.extend_from_slice(b"null"),
+    }
+}
+
+/// A value as the JSON format writes it.
+pub fn json_value(value: &Datum<'_>, sql_type: SqlType) -> serde_json::Value {
+    let mut text = Vec::new();
+    write_json(value, sql_type, &mut text);
+    // What was written here can be read.
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+fn comma(index: usize, out: &mut Vec<u8>) {
+    if index > 0 {
+        out.push(b',');
     }
 }
 
@@ -80,7 +143,7 @@ fn write_double(value: f64, out: &mut Vec<u8>) {
     }
 }
 
-fn write_text(text: &str, out: &mut Vec<u8>) {
+pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
     if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());

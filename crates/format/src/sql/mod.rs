@@ -1,22 +1,27 @@
 //! Typed columns for SQL, and the formats that turn bytes into them and back.
 //!
-//! Three types to know: [`Column`] (an Arrow array of one SQL type), [`JsonDecoder`] (bytes of values into columns, only the
-//! columns that are asked for), [`JsonEncoder`] (rows of columns into bytes). Keys go through [`KeyFormat`].
+//! Three types to know: [`Column`] (the values of one SQL type in many rows), [`Datum`] (one value), [`Layout`] (how the columns
+//! of a key or a value stand in bytes: it makes the [`Decoder`] and the [`Encoder`]).
 
+pub mod calendar;
 mod column;
 mod datum;
+mod decimal;
+mod format;
 mod json_decode;
 mod json_encode;
 mod json_scan;
-mod key;
+mod kafka;
+mod sql_type;
 
-pub use column::{Column, ColumnBuilder};
+pub use column::{Column, ColumnBuilder, NestedColumn};
 pub use datum::{Datum, java_double};
+pub use decimal::Decimal;
+pub use format::{Columns, Decoder, EncodeError, Encoder, Format, FormatSpec, Layout};
 pub use json_decode::{DecodeError, Decoded, JsonDecoder};
-pub use json_encode::JsonEncoder;
-pub use key::KeyFormat;
+pub use json_encode::{JsonEncoder, json_value};
+pub use sql_type::{Field, SqlType};
 
-use std::fmt;
 
 /// Limits of the decoders.
 pub mod limits {
@@ -26,55 +31,4 @@ pub mod limits {
     pub const LAYOUT_FIELDS_MAX: usize = 4_096;
     /// The longest value in bytes that is decoded; longer ones are refused before they are looked at.
     pub const VALUE_BYTES_MAX: usize = 16 << 20;
-}
-
-/// A SQL type under ksqlDB's names. Nested types are to be interned, so that a type stays `Copy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum SqlType {
-    /// `BOOLEAN`.
-    Boolean,
-    /// `INT`, `INTEGER`: 32 bits.
-    Int,
-    /// `BIGINT`: 64 bits.
-    BigInt,
-    /// `DOUBLE`: IEEE 754 double precision.
-    Double,
-    /// `VARCHAR`, `STRING`.
-    Varchar,
-}
-
-impl SqlType {
-    /// The name as ksqlDB's `DESCRIBE` prints it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Boolean => "BOOLEAN",
-            Self::Int => "INTEGER",
-            Self::BigInt => "BIGINT",
-            Self::Double => "DOUBLE",
-            Self::Varchar => "VARCHAR",
-        }
-    }
-
-    /// Reads a type's name in any letter case.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name.to_ascii_uppercase().as_str() {
-            "BOOLEAN" => Self::Boolean,
-            "INT" | "INTEGER" => Self::Int,
-            "BIGINT" => Self::BigInt,
-            "DOUBLE" => Self::Double,
-            "VARCHAR" | "STRING" => Self::Varchar,
-            _ => return None,
-        })
-    }
-
-    /// Whether it is a number.
-    pub const fn is_numeric(self) -> bool {
-        matches!(self, Self::Int | Self::BigInt | Self::Double)
-    }
-}
-
-impl fmt::Display for SqlType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }

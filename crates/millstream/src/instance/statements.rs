@@ -2,7 +2,8 @@
 
 use millstream_model::Diagnostic;
 use millstream_server::{SqlColumn, SqlEvent, SqlMistake};
-use millstream_sql::{Datum, Engine, Listing, PushQuery, SqlError, StatementResult};
+use millstream_format::sql::json_value;
+use millstream_sql::{Engine, Listing, PushQuery, SqlError, StatementResult};
 use tokio::sync::mpsc::Sender;
 
 /// Nobody listens any more.
@@ -39,6 +40,7 @@ async fn execute(engine: &Engine, source: &str, events: &Sender<SqlEvent>) -> Re
 
 /// Whether the query came to its end, and not to an error.
 async fn push(mut query: PushQuery, events: &Sender<SqlEvent>) -> Result<bool, Gone> {
+    let types: Vec<_> = query.columns.iter().map(|(_, kind)| *kind).collect();
     let columns = query.columns.iter();
     let columns =
         columns.map(|(name, kind)| SqlColumn { name: name.to_string(), sql_type: kind.to_string() });
@@ -50,7 +52,7 @@ async fn push(mut query: PushQuery, events: &Sender<SqlEvent>) -> Result<bool, G
         };
         match row {
             None => return Ok(true),
-            Some(Ok(row)) => send(events, SqlEvent::Row(row.values.iter().map(json).collect())).await?,
+            Some(Ok(row)) => send(events, SqlEvent::Row(row.values.iter().zip(&types).map(|(value, of)| json_value(value, *of)).collect())).await?,
             Some(Err(error)) => {
                 send(events, failure(error)).await?;
                 return Ok(false);
@@ -77,16 +79,5 @@ fn mistake(diagnostic: Diagnostic) -> SqlMistake {
         label: diagnostic.label,
         help: diagnostic.help,
         range: diagnostic.span.map(|span| (span.range.start, span.range.end)),
-    }
-}
-
-fn json(datum: &Datum<'_>) -> serde_json::Value {
-    match datum {
-        Datum::Null => serde_json::Value::Null,
-        Datum::Boolean(value) => (*value).into(),
-        Datum::Int(value) => (*value).into(),
-        Datum::BigInt(value) => (*value).into(),
-        Datum::Double(value) => (*value).into(),
-        Datum::Varchar(value) => value.as_ref().into(),
     }
 }

@@ -74,7 +74,12 @@ impl Engine {
         let spec = topic_spec(relation, relation.partitions.unwrap_or(1));
         let partitions = ensure(&*self.bus, &spec).await?;
         let mut encoded = Vec::new();
-        row_encoder(relation).encode(&batch, partitions, &mut encoded);
+        let mut faults = Vec::new();
+        row_encoder(relation).encode(&batch, partitions, &mut encoded, &mut faults);
+        if let Some(fault) = faults.pop() {
+            let mistake = Diagnostic::error("sql-insert", fault.message).label("cannot be written");
+            return Err(SqlError::Mistakes(vec![mistake.help("write another value")]));
+        }
         for row in encoded {
             let to = TopicPartition::new(relation.topic.clone(), row.partition);
             let appended = self.bus.append(&to, vec![row.record], Acks::All).await;
@@ -240,10 +245,10 @@ impl Engine {
 
 /// An encoder for batches of a relation's own columns.
 fn row_encoder(relation: &Relation) -> SinkEncoder {
-    let named: Vec<_> = relation.columns.iter().map(|column| column.name.clone()).enumerate().collect();
     let keys = relation.columns.iter().filter(|column| column.key).count();
-    let (key, value) = named.split_at(keys);
-    SinkEncoder::new(key, relation.key_format, value, None, relation.kind)
+    let (key, value) = ((0..keys).collect(), (keys..relation.columns.len()).collect());
+    let (key_layout, value_layout) = (relation.key_layout(), relation.value_layout());
+    SinkEncoder::new(key, key_layout.as_ref(), value, &value_layout, None, relation.kind)
 }
 
 /// Whether a running query can go on for a statement: nothing that it does would change.

@@ -3,9 +3,9 @@
 //! Most queries are one stage. Where rows of one group stand in several partitions of the source, a first stage sends
 //! them to the partition of their group in a repartition topic, and the second one groups them.
 
-use crate::operator::SinkEncoder;
+use crate::operator::{SinkEncoder, group_layouts};
 use crate::plan::query_plan::{PersistentQuery, Scan, ScanColumn, Sink, Step};
-use crate::{KeyFormat, Relation, RelationKind};
+use crate::{Relation, RelationKind};
 use millstream_bus::{CleanupPolicy, TopicSpec, murmur2};
 use std::sync::Arc;
 
@@ -50,23 +50,21 @@ pub(super) fn stages(query: &PersistentQuery, partitions: i32) -> Vec<Arc<Stage>
     }
     let keys = group.key.len();
     let topic: Arc<str> = format!("{}-repartition", prefix(&query.id)).into();
-    let key_format = if keys > 1 { KeyFormat::Json } else { group.key_format };
     let send = Stage {
         index: 0,
         scan: plan.scan.clone(),
         steps: plan.before.clone(),
-        encoder: SinkEncoder::for_groups(keys, key_format, fields),
+        encoder: SinkEncoder::for_groups(keys, fields),
         // Event times may be old; what was read is deleted by the task that read it.
         sink: TopicSpec::new(&*topic, partitions).config("retention.ms", "-1"),
     };
-    let (key, value) = fields.split_at(keys);
-    let columns = (0..keys).map(ScanColumn::Key).chain((0..value.len()).map(ScanColumn::Value)).collect();
+    let (key, value) = group_layouts(keys, fields);
+    let columns = (0..keys).map(ScanColumn::Key).chain((0..value.columns.len()).map(ScanColumn::Value)).collect();
     let scan = Scan {
         topic,
         kind: RelationKind::Stream,
-        key_format,
-        key: key.to_vec(),
-        value: value.to_vec(),
+        key: Some(key),
+        value,
         columns,
         window_ms: None,
         timestamp: None,
@@ -76,14 +74,12 @@ pub(super) fn stages(query: &PersistentQuery, partitions: i32) -> Vec<Arc<Stage>
 }
 
 fn sink_encoder(sink: &Sink) -> SinkEncoder {
-    let named = |slots: &[usize], fields: Vec<(Arc<str>, crate::SqlType)>| -> Vec<(usize, Arc<str>)> {
-        slots.iter().copied().zip(fields.into_iter().map(|(name, _)| name)).collect()
-    };
     let relation = &sink.relation;
     SinkEncoder::new(
-        &named(&sink.key, relation.key_columns()),
-        relation.key_format,
-        &named(&sink.value, relation.value_columns()),
+        sink.key.clone(),
+        relation.key_layout().as_ref(),
+        sink.value.clone(),
+        &relation.value_layout(),
         sink.window_start,
         relation.kind,
     )

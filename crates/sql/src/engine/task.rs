@@ -237,7 +237,7 @@ impl Attempt<'_> {
         let task = self.task;
         let (mut encoded, mut faults) = (Vec::new(), processed.faults);
         for batch in &processed.batches {
-            task.stage.encoder.encode(batch, self.sink.partitions, &mut encoded);
+            task.stage.encoder.encode(batch, self.sink.partitions, &mut encoded, &mut faults);
             missing_keys(&task.stage, batch, &mut faults);
         }
         refuse_too_long(&mut encoded, &mut faults);

@@ -22,6 +22,7 @@ fn value(sql_type: SqlType) -> BoxedStrategy<Datum<'static>> {
         SqlType::Varchar => prop_oneof!["[a-c%_!]{0,3}", "-?[0-9]{1,4}", "(true|no|1.5)"]
             .prop_map(|v| Datum::Varchar(Cow::Owned(v)))
             .boxed(),
+        other => panic!("no strategy for {other}"),
     };
     prop_oneof![1 => Just(Datum::Null), 4 => present].boxed()
 }

@@ -179,7 +179,7 @@ impl Params {
     }
 
     fn words(self) -> String {
-        let list = |types: &[SqlType]| types.iter().map(|t| t.name()).collect::<Vec<_>>().join(", ");
+        let list = |types: &[SqlType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match self {
             Self::Types(types) => list(types),
             Self::Many(sql_type, min) => format!("{}, …", list(&vec![sql_type; min])),

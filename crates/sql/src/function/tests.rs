@@ -26,8 +26,20 @@ fn t(text: &str) -> Datum<'_> {
     Datum::Varchar(Cow::Borrowed(text))
 }
 
+/// The type of a value that holds no others.
+fn type_of(value: &Datum<'_>) -> Option<SqlType> {
+    Some(match value {
+        Datum::Boolean(_) => SqlType::Boolean,
+        Datum::Int(_) => SqlType::Int,
+        Datum::BigInt(_) => SqlType::BigInt,
+        Datum::Double(_) => SqlType::Double,
+        Datum::Varchar(_) => SqlType::Varchar,
+        _ => return None,
+    })
+}
+
 fn call<'a>(name: &str, args: &[Datum<'a>]) -> Result<Datum<'a>, Fault> {
-    let types: Vec<_> = args.iter().map(Datum::sql_type).collect();
+    let types: Vec<_> = args.iter().map(type_of).collect();
     let resolved = scalar(name).unwrap().resolve(&types).unwrap();
     let cast: Vec<_> = args
         .iter()
@@ -35,7 +47,7 @@ fn call<'a>(name: &str, args: &[Datum<'a>]) -> Result<Datum<'a>, Fault> {
         .map(|(arg, to)| crate::expression::cast::datum(arg.clone(), to).unwrap())
         .collect();
     let result = resolved.call.apply(&cast)?;
-    assert!(result.is_null() || result.sql_type() == Some(resolved.returns), "{name}: {result:?}");
+    assert!(result.is_of(resolved.returns), "{name}: {result:?}");
     Ok(result)
 }
 

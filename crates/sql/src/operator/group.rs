@@ -13,16 +13,13 @@ use crate::state::{CLOCK_KEY, Changes, ENTRY, damaged, decode, encode};
 use crate::{Column, ColumnBuilder, Datum, SqlError, SqlType};
 use arrow_array::Int64Array;
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
-use millstream_format::sql::JsonDecoder;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Groups rows.
 #[derive(Debug)]
 pub(super) struct Group {
     plan: Plan,
-    names: Vec<Arc<str>>,
     /// By the window's start; without windows there is one, at 0.
     windows: BTreeMap<i64, FxHashMap<Box<[u8]>, Entry>>,
     entries: usize,
@@ -58,7 +55,6 @@ impl Group {
         let mut initial = Vec::new();
         plan.calls.iter().for_each(|call| call.aggregate.initial(&mut initial));
         Self {
-            names: plan.key.iter().map(|(name, _)| name.clone()).collect(),
             windows: BTreeMap::new(),
             entries: 0,
             times: BTreeMap::new(),
@@ -100,13 +96,7 @@ impl Group {
             out.faults.push(RowFault { offset: batch.offsets[row], message });
             return None;
         }
-        match columns {
-            [column] => self.plan.key_format.encode(&self.names, &[column.datum(row)], key),
-            columns => {
-                let values: Vec<_> = columns.iter().map(|column| column.datum(row)).collect();
-                self.plan.key_format.encode(&self.names, &values, key)
-            }
-        };
+        columns.iter().for_each(|column| encode([&column.datum(row)], key));
         self.place(batch, row, out)
     }
 
@@ -156,9 +146,7 @@ impl Group {
         let mut key = Vec::new();
         for row in 0..batch.rows() {
             key.clear();
-            let values: Vec<_> =
-                batch.columns[..self.plan.key.len()].iter().map(|column| column.datum(row)).collect();
-            self.plan.key_format.encode(&self.names, &values, &mut key);
+            batch.columns[..self.plan.key.len()].iter().for_each(|column| encode([&column.datum(row)], &mut key));
             let start = match (&self.plan.window, &batch.columns[self.plan.key.len()..]) {
                 (Some(_), [start, ..]) => start.datum(row).as_i64().unwrap_or(0),
                 _ => 0,
@@ -201,13 +189,11 @@ impl Group {
         let offset = batch.offsets.last().copied().unwrap_or(0);
         let mut keys: Vec<_> =
             self.plan.key.iter().map(|(_, t)| ColumnBuilder::new(*t, groups.len())).collect();
-        let mut json = JsonDecoder::new(&self.plan.key);
         let mut values = self.result_builders(groups.len());
         for (key, entry) in groups {
-            // The key was written by the same format: it can be read.
-            if self.plan.key_format.decode(Some(key), &self.plan.key, &mut json, &mut keys).is_err() {
-                keys.iter_mut().for_each(ColumnBuilder::append_null);
-            }
+            // The key was written here: it can be read.
+            let parts = decode(key).unwrap_or_default();
+            keys.iter_mut().enumerate().for_each(|(at, key)| key.append(parts.get(at).unwrap_or(&Datum::Null)));
             results(&self.plan, entry, offset, &mut values, &mut out.faults);
         }
         let mut columns: Vec<_> = keys.iter_mut().map(ColumnBuilder::finish).collect();
@@ -301,7 +287,7 @@ impl Operator for Group {
         let types: Vec<SqlType> = self.plan.key.iter().map(|(_, t)| *t).collect();
         let calls: Vec<_> = self.plan.calls.iter().map(|call| call.aggregate).collect();
         let size_ms = self.plan.window.map(|window| window.size_ms);
-        format!("{types:?} {} {size_ms:?} {calls:?}", self.plan.key_format)
+        format!("{types:?} {size_ms:?} {calls:?}")
     }
 
     fn save(&mut self, changes: &mut Changes) {

@@ -7,7 +7,6 @@ use crate::plan::query_plan::Keyed as Plan;
 use crate::state::{Changes, ENTRY, decode, encode};
 use crate::{Column, ColumnBuilder, Datum, SqlError};
 use rustc_hash::FxHashMap;
-use std::sync::Arc;
 
 /// Appends the column of one function with a memory.
 #[derive(Debug)]
@@ -17,7 +16,6 @@ pub(super) struct Keyed {
     index: usize,
     memories: FxHashMap<Box<[u8]>, Memory>,
     changed: Vec<Box<[u8]>>,
-    names: Vec<Arc<str>>,
 }
 
 #[derive(Debug, Default)]
@@ -28,8 +26,7 @@ struct Memory {
 
 impl Keyed {
     pub(super) fn new(plan: Plan, index: usize) -> Self {
-        let names = (0..plan.key.len()).map(|index| Arc::from(format!("K{index}"))).collect();
-        Self { plan, index, memories: FxHashMap::default(), changed: Vec::new(), names }
+        Self { plan, index, memories: FxHashMap::default(), changed: Vec::new() }
     }
 
     fn step(&mut self, key: &[u8], args: &[Datum<'_>]) -> Result<Datum<'static>, String> {
@@ -60,11 +57,12 @@ impl Operator for Keyed {
         for row in 0..batch.rows() {
             let columns: Vec<_> = self.plan.key.iter().map(|slot| batch.columns[*slot].datum(row)).collect();
             key.clear();
-            if !self.plan.key_format.encode(&self.names, &columns, &mut key) {
+            if columns.iter().all(Datum::is_null) {
                 // Nobody to remember.
                 builder.append_null();
                 continue;
             }
+            encode(&columns, &mut key);
             let values: Vec<_> = args.iter().map(|arg| arg.datum(row)).collect();
             match self.step(&key, &values) {
                 Ok(value) => builder.append(&value),
@@ -89,7 +87,7 @@ impl Operator for Keyed {
     }
 
     fn fingerprint(&self) -> String {
-        format!("{} by {}", self.plan.function.name, self.plan.key_format)
+        self.plan.function.name.to_owned()
     }
 
     fn save(&mut self, changes: &mut Changes) {

@@ -9,7 +9,7 @@ mod scan;
 mod sink;
 
 pub(crate) use chain::{Chain, Processed};
-pub(crate) use sink::{Encoded, SinkEncoder};
+pub(crate) use sink::{Encoded, SinkEncoder, group_layouts};
 
 use crate::SqlError;
 use crate::batch::Batch;

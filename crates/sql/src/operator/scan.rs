@@ -7,14 +7,14 @@ use crate::{Column, ColumnBuilder, RelationKind, SqlType};
 use arrow_array::{Array as _, Int32Array, Int64Array};
 use arrow_buffer::BooleanBuffer;
 use millstream_bus::ReceivedRecord;
-use millstream_format::sql::{Decoded, JsonDecoder};
+use millstream_format::sql::{Decoded, Decoder, Layout};
 
 /// Decodes records.
 #[derive(Debug)]
 pub(super) struct Scan {
     plan: Plan,
-    keys: JsonDecoder,
-    values: JsonDecoder,
+    keys: Option<Box<dyn Decoder>>,
+    values: Box<dyn Decoder>,
     key_builders: Vec<ColumnBuilder>,
     value_builders: Vec<ColumnBuilder>,
     rows: Rows,
@@ -37,10 +37,10 @@ impl Scan {
             fields.iter().map(|(_, t)| ColumnBuilder::new(*t, 0)).collect::<Vec<_>>()
         };
         Self {
-            keys: JsonDecoder::new(&plan.key),
-            values: JsonDecoder::new(&plan.value),
-            key_builders: builders(&plan.key),
-            value_builders: builders(&plan.value),
+            keys: plan.key.as_ref().map(Layout::decoder),
+            values: plan.value.decoder(),
+            key_builders: plan.key.as_ref().map(|key| builders(&key.columns)).unwrap_or_default(),
+            value_builders: builders(&plan.value.columns),
             rows: Rows::default(),
             plan,
         }
@@ -91,10 +91,15 @@ impl Scan {
                 None => fault = Some("the key has no window: it is shorter than 8 bytes".to_owned()),
             }
         }
-        let decoded =
-            self.plan.key_format.decode(key, &self.plan.key, &mut self.keys, &mut self.key_builders);
-        if let Err(error) = decoded {
+        // An absent key is NULL in every column.
+        let decoded = match (key, &mut self.keys) {
+            (Some(key), Some(decoder)) => decoder.decode(key, &mut self.key_builders),
+            _ => Ok(Decoded::Null),
+        };
+        if !matches!(decoded, Ok(Decoded::Row)) {
             self.key_builders.iter_mut().for_each(ColumnBuilder::append_null);
+        }
+        if let Err(error) = decoded {
             fault = Some(error.to_string());
         }
         self.rows.timestamps.push(record.timestamp.0);

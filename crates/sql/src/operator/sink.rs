@@ -1,22 +1,22 @@
 //! Batches into records.
 
+use super::RowFault;
 use crate::batch::Batch;
 use crate::plan::query_plan::Fields;
-use crate::{Datum, KeyFormat, RelationKind};
+use crate::{Column, Format, FormatSpec, RelationKind};
 use bytes::Bytes;
 use millstream_bus::{Record, partition_for_key};
-use millstream_format::sql::JsonEncoder;
+use millstream_format::sql::{EncodeError, Encoder, Layout};
 use millstream_model::Timestamp;
-use std::sync::Arc;
 
 /// Encodes the rows of one query's result.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct SinkEncoder {
     key: Vec<usize>,
-    key_names: Vec<Arc<str>>,
-    key_format: KeyFormat,
+    /// `None` where records have no key.
+    key_encoder: Option<Box<dyn Encoder>>,
     value: Vec<usize>,
-    json: JsonEncoder,
+    value_encoder: Box<dyn Encoder>,
     window_start: Option<usize>,
     timestamp: Option<usize>,
     kind: RelationKind,
@@ -41,21 +41,20 @@ struct Placed {
 }
 
 impl SinkEncoder {
-    /// An encoder for these columns of a batch; `key` and `value` are slots with their names.
+    /// An encoder for these columns of a batch: `key` and `value` are the slots of the layouts' columns.
     pub(crate) fn new(
-        key: &[(usize, Arc<str>)],
-        key_format: KeyFormat,
-        value: &[(usize, Arc<str>)],
+        key: Vec<usize>,
+        key_layout: Option<&Layout>,
+        value: Vec<usize>,
+        value_layout: &Layout,
         window_start: Option<usize>,
         kind: RelationKind,
     ) -> Self {
-        let names: Vec<Arc<str>> = value.iter().map(|(_, name)| name.clone()).collect();
         Self {
-            key: key.iter().map(|(slot, _)| *slot).collect(),
-            key_names: key.iter().map(|(_, name)| name.clone()).collect(),
-            key_format,
-            value: value.iter().map(|(slot, _)| *slot).collect(),
-            json: JsonEncoder::new(&names),
+            key,
+            key_encoder: key_layout.map(Layout::encoder),
+            value,
+            value_encoder: value_layout.encoder(),
             window_start,
             timestamp: None,
             kind,
@@ -69,11 +68,12 @@ impl SinkEncoder {
         self
     }
 
-    /// An encoder for rows on their way to the partitions of their groups.
-    pub(crate) fn for_groups(key: usize, key_format: KeyFormat, fields: &Fields) -> Self {
-        let named: Vec<_> = fields.iter().enumerate().map(|(slot, (name, _))| (slot, name.clone())).collect();
-        let (key, value) = named.split_at(key);
-        Self { needs_key: true, ..Self::new(key, key_format, value, None, RelationKind::Stream) }
+    /// An encoder for rows on their way to the partitions of their groups; the first `keys` of `fields` are the key.
+    pub(crate) fn for_groups(keys: usize, fields: &Fields) -> Self {
+        let (key, value) = group_layouts(keys, fields);
+        let slots = (0..keys).collect();
+        let rest = (keys..fields.len()).collect();
+        Self { needs_key: true, ..Self::new(slots, Some(&key), rest, &value, None, RelationKind::Stream) }
     }
 
     /// Whether rows without a whole key are left out.
@@ -86,40 +86,27 @@ impl SinkEncoder {
         &self.key
     }
 
-    /// Appends the rows of `batch` for a topic of `partitions` partitions.
-    pub(crate) fn encode(&self, batch: &Batch, partitions: i32, out: &mut Vec<Encoded>) {
+    /// Appends the rows of `batch` for a topic of `partitions` partitions; those that cannot be written become faults.
+    pub(crate) fn encode(
+        &self,
+        batch: &Batch,
+        partitions: i32,
+        out: &mut Vec<Encoded>,
+        faults: &mut Vec<RowFault>,
+    ) {
+        let columns = |slots: &[usize]| slots.iter().map(|slot| &batch.columns[*slot]).collect::<Vec<_>>();
+        let (key, value) = (columns(&self.key), columns(&self.value));
         let mut buffer: Vec<u8> = Vec::with_capacity(batch.rows() * 48);
         let mut placed = Vec::with_capacity(batch.rows());
-        let mut key: Vec<Datum<'_>> = Vec::with_capacity(self.key.len());
         for row in 0..batch.rows() {
-            key.clear();
-            key.extend(self.key.iter().map(|slot| batch.columns[*slot].datum(row)));
-            if self.needs_key && key.iter().any(Datum::is_null) {
-                continue;
-            }
             let start = buffer.len();
-            let has_key = self.key_format.encode(&self.key_names, &key, &mut buffer);
-            if !has_key && self.kind == RelationKind::Table {
-                continue;
+            match self.row(batch, row, (&key, &value), partitions, &mut buffer) {
+                Ok(one) => placed.extend(one),
+                Err(error) => {
+                    buffer.truncate(start);
+                    faults.push(RowFault { offset: batch.offsets[row], message: error.to_string() });
+                }
             }
-            // The partition goes by the key without its window, as Kafka Streams has it, so that all windows of a key
-            // stay together.
-            let partition = if has_key {
-                partition_for_key(buffer.get(start..), partitions)
-            } else {
-                batch.partition.rem_euclid(partitions.max(1))
-            };
-            if has_key && let Some(window) = self.window_start {
-                let start = batch.columns[window].datum(row).as_i64().unwrap_or(0);
-                buffer.extend_from_slice(&start.to_be_bytes());
-            }
-            let key = has_key.then_some(start..buffer.len());
-            let start = buffer.len();
-            let value = (!batch.is_deleted(row)).then(|| {
-                self.json.encode(self.value.iter().map(|slot| &batch.columns[*slot]), row, &mut buffer);
-                start..buffer.len()
-            });
-            placed.push(Placed { key, value, partition, row });
         }
         // One buffer for the whole batch, shared by its records.
         let buffer = Bytes::from(buffer);
@@ -131,4 +118,55 @@ impl SinkEncoder {
             Encoded { partition: placed.partition, offset: batch.offsets[placed.row], record }
         }));
     }
+
+    /// Writes one row; `None` where it is left out.
+    fn row(
+        &self,
+        batch: &Batch,
+        row: usize,
+        (key, value): (&[&Column], &[&Column]),
+        partitions: i32,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<Placed>, EncodeError> {
+        if self.needs_key && key.iter().any(|column| column.is_null(row)) {
+            return Ok(None);
+        }
+        let start = buffer.len();
+        // NULL as the only column, or as all of them, is an absent key.
+        let encoder = self.key_encoder.as_ref().filter(|_| key.iter().any(|column| !column.is_null(row)));
+        if let Some(encoder) = encoder {
+            encoder.encode(key, row, buffer)?;
+        } else if self.kind == RelationKind::Table {
+            return Ok(None);
+        }
+        // The partition goes by the key without its window, as Kafka Streams has it, so that all windows of a key stay
+        // together.
+        let partition = if encoder.is_some() {
+            partition_for_key(buffer.get(start..), partitions)
+        } else {
+            batch.partition.rem_euclid(partitions.max(1))
+        };
+        if encoder.is_some()
+            && let Some(window) = self.window_start
+        {
+            let window = batch.columns[window].datum(row).as_i64().unwrap_or(0);
+            buffer.extend_from_slice(&window.to_be_bytes());
+        }
+        let key = encoder.is_some().then_some(start..buffer.len());
+        let start = buffer.len();
+        if batch.is_deleted(row) {
+            return Ok(Some(Placed { key, value: None, partition, row }));
+        }
+        self.value_encoder.encode(value, row, buffer)?;
+        Ok(Some(Placed { key, value: Some(start..buffer.len()), partition, row }))
+    }
+}
+
+/// How rows on their way to the partitions of their groups stand in a repartition topic. Nobody else reads it.
+pub(crate) fn group_layouts(keys: usize, fields: &Fields) -> (Layout, Layout) {
+    let (key, value) = fields.split_at(keys.min(fields.len()));
+    (
+        Layout::new(FormatSpec::key(Format::Json), key.to_vec()),
+        Layout::new(FormatSpec::value(Format::Json), value.to_vec()),
+    )
 }

@@ -210,7 +210,7 @@ fn maybe_not(node: Node, negated: bool) -> Node {
 /// Brings all nodes to one type.
 pub(super) fn unify(nodes: Vec<Node>, expr: &Expr, what: &str) -> Result<Vec<Node>, Mistake> {
     let Some(common) = common_type(nodes.iter().map(type_of)) else {
-        let mut types: Vec<_> = nodes.iter().filter_map(type_of).map(SqlType::name).collect();
+        let mut types: Vec<_> = nodes.iter().filter_map(type_of).map(|t| t.to_string()).collect();
         types.dedup();
         return Err(Box::new(
             Diagnostic::error("sql-types", format!("{what} have different types"))
@@ -225,7 +225,7 @@ pub(super) fn unify(nodes: Vec<Node>, expr: &Expr, what: &str) -> Result<Vec<Nod
 fn binary(op: BinaryOp, left: Node, right: Node, expr: &Expr) -> Result<Node, Mistake> {
     let types = (type_of(&left), type_of(&right));
     let refuse = || {
-        let name = |sql_type: Option<SqlType>| sql_type.map_or("NULL", SqlType::name);
+        let name = |sql_type: Option<SqlType>| sql_type.map_or_else(|| "NULL".to_owned(), |t| t.to_string());
         Box::new(
             Diagnostic::error("sql-types", format!("`{}` does not go with these types", op.symbol()))
                 .label(format!("{} {} {}", name(types.0), op.symbol(), name(types.1)))

@@ -5,7 +5,7 @@ use super::query_plan::{GroupCall, Keyed};
 use crate::expression::{Node, NodeKind};
 use crate::function::{aggregate, keyed, names, scalar, widens};
 use crate::parse::ast::{Expr, ExprKind, Name, RelationKind};
-use crate::{KeyFormat, SqlType};
+use crate::SqlType;
 use millstream_model::{Diagnostic, nearest};
 
 impl Binder<'_> {
@@ -45,7 +45,7 @@ impl Binder<'_> {
         };
         let types: Vec<_> = bound.iter().map(type_of).collect();
         let Some(resolved) = function.resolve(&types).filter(|_| !star) else {
-            let given: Vec<_> = types.iter().map(|t| t.map_or("NULL", SqlType::name)).collect();
+            let given: Vec<_> = types.iter().map(|t| t.map_or_else(|| "NULL".to_owned(), |t| t.to_string())).collect();
             return Err(Box::new(
                 Diagnostic::error("sql-arguments", format!("{} does not take these arguments", name.text))
                     .label(format!("({})", if star { "*".to_owned() } else { given.join(", ") }))
@@ -88,18 +88,14 @@ impl Binder<'_> {
             let node = self.bind(arg)?;
             let Some(wanted) = function.params.get(index) else { break };
             if !widens(type_of(&node), *wanted) {
-                return Err(wrong_type(arg, node.sql_type, wanted.name()));
+                return Err(wrong_type(arg, node.sql_type, &wanted.to_string()));
             }
             bound.push(node.cast_to(*wanted));
         }
         if args.len() != function.params.len() {
             return Err(refuse(&format!("it takes {} arguments", function.params.len()), function.usage));
         }
-        let key_format = match self.scope.relation.key_format {
-            KeyFormat::None => KeyFormat::Kafka,
-            format => format,
-        };
-        self.keyed.push(Keyed { function, args: bound, key, key_format });
+        self.keyed.push(Keyed { function, args: bound, key });
         let slot = self.scope.columns.len() + self.keyed_before + self.keyed.len() - 1;
         Ok(Node::new(NodeKind::Column(slot), function.returns))
     }
@@ -157,7 +153,7 @@ impl Binder<'_> {
                     "sql-arguments",
                     format!("{} does not take these arguments", function.name),
                 )
-                .label(arg.map_or("expected one argument", |arg| arg.sql_type.name()))
+                .label(arg.map_or_else(|| "expected one argument".to_owned(), |arg| arg.sql_type.to_string()))
                 .help(function.doc)
                 .at(expr.place.clone()),
             ));

@@ -14,7 +14,7 @@ pub(crate) fn of_action(action: &Action) -> Vec<(String, String)> {
             let sink = &query.sink.relation;
             lines.push((
                 "Sink".to_owned(),
-                format!("{} into topic {}, key {}", sink.name, sink.topic, sink.key_format),
+                format!("{} into topic {}, key {}", sink.name, sink.topic, sink.key.format),
             ));
             lines.insert(0, ("Query".to_owned(), query.id.to_string()));
             lines
@@ -29,7 +29,7 @@ pub(crate) fn of_plan(plan: &QueryPlan) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     let scan = &plan.scan;
     let used = scan.columns.iter().filter(|column| matches!(column, ScanColumn::Value(_))).count();
-    let names: Vec<_> = scan.value.iter().map(|(name, sql_type)| format!("{name} {sql_type}")).collect();
+    let names: Vec<_> = scan.value.columns.iter().map(|(name, sql_type)| format!("{name} {sql_type}")).collect();
     lines.push((
         "Source".to_owned(),
         format!("topic {}, decodes {used} columns: {}", scan.topic, names.join(", ")),

@@ -90,7 +90,7 @@ fn one(relation: &Relation, name: &Name, value: &Expr, binder: &mut Binder<'_>) 
     }
     let node = binder.bind(value)?;
     if !widens(type_of(&node), sql_type) {
-        return Err(wrong_type(value, node.sql_type, sql_type.name()));
+        return Err(wrong_type(value, node.sql_type, &sql_type.to_string()));
     }
     Ok(node.cast_to(sql_type))
 }

@@ -1,7 +1,7 @@
 //! `WITH (…)`: which options there are, and what they may be.
 
 use super::bind::Mistake;
-use crate::KeyFormat;
+use crate::Format;
 use crate::parse::ast::WithOption;
 use millstream_model::{Diagnostic, nearest};
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(super) struct With {
     pub(super) topic: Option<Arc<str>>,
-    pub(super) key_format: Option<KeyFormat>,
+    pub(super) key_format: Option<Format>,
+    pub(super) value_format: Option<Format>,
     pub(super) partitions: Option<i32>,
     pub(super) replicas: Option<i32>,
     pub(super) retention_ms: Option<i64>,
@@ -55,9 +56,6 @@ const CREATE_AS: &[&str] = &[
     "RETENTION_MS",
 ];
 const INSERT: &[&str] = &["QUERY_ID"];
-/// ksqlDB's formats that are not there yet.
-const LATER_FORMATS: &[&str] =
-    &["DELIMITED", "AVRO", "JSON_SR", "PROTOBUF", "PROTOBUF_NOSR", "KAFKA", "NONE"];
 
 impl With {
     /// Checks `options`; mistakes go to `mistakes`, and what is right is kept.
@@ -93,11 +91,11 @@ impl With {
         let upper = option.value.to_uppercase();
         match option.name.text.as_str() {
             "KAFKA_TOPIC" => self.topic = Some(topic_name(option)?),
-            "VALUE_FORMAT" => value_format(option, &upper)?,
-            "KEY_FORMAT" => self.key_format = Some(key_format(option, &upper)?),
+            "VALUE_FORMAT" => self.value_format = Some(format(option)?),
+            "KEY_FORMAT" => self.key_format = Some(format(option)?),
             "FORMAT" => {
-                value_format(option, &upper)?;
-                self.key_format = Some(key_format(option, &upper)?);
+                self.value_format = Some(format(option)?);
+                self.key_format = self.value_format;
             }
             "PARTITIONS" => self.partitions = Some(whole(option, 10_000)?),
             "REPLICAS" => self.replicas = Some(whole(option, 1_000)?),
@@ -161,23 +159,10 @@ fn topic_name(option: &WithOption) -> Result<Arc<str>, Mistake> {
     }
 }
 
-fn value_format(option: &WithOption, upper: &str) -> Result<(), Mistake> {
-    match upper {
-        "JSON" => Ok(()),
-        format if LATER_FORMATS.contains(&format) => {
-            Err(wrong(option, "'JSON', the only value format yet", "VALUE_FORMAT='JSON'"))
-        }
-        _ => Err(wrong(option, "'JSON'", "VALUE_FORMAT='JSON'")),
-    }
-}
-
-fn key_format(option: &WithOption, upper: &str) -> Result<KeyFormat, Mistake> {
-    match upper {
-        "KAFKA" => Ok(KeyFormat::Kafka),
-        "JSON" => Ok(KeyFormat::Json),
-        "NONE" => Ok(KeyFormat::None),
-        _ => Err(wrong(option, "'KAFKA', 'JSON' or 'NONE'", "KEY_FORMAT='KAFKA'")),
-    }
+fn format(option: &WithOption) -> Result<Format, Mistake> {
+    let names = || Format::ALL.iter().map(|format| format.name()).collect::<Vec<_>>().join(", ");
+    let example = format!("{}='JSON'", option.name.text);
+    Format::from_name(&option.value).ok_or_else(|| wrong(option, &format!("one of {}", names()), &example))
 }
 
 fn whole(option: &WithOption, max: i32) -> Result<i32, Mistake> {

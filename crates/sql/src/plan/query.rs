@@ -6,7 +6,7 @@ use super::scope::{Scope, is_reserved};
 use crate::expression::{Node, NodeKind};
 use crate::limits::DEFAULT_WINDOW_KEEP_MS;
 use crate::parse::ast::{Emit, Expr, ExprKind, Name, Query, RelationKind, SelectItem, WindowClause};
-use crate::{Catalog, KeyFormat, Relation, SqlType};
+use crate::{Catalog, Format, Relation, SqlType};
 use millstream_model::{Diagnostic, nearest};
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(super) fn plan(
     catalog: &Catalog,
     query: &Query,
     purpose: Purpose,
-    key_format: Option<KeyFormat>,
+    key_format: Option<Format>,
     mistakes: &mut Mistakes,
 ) -> Option<QueryPlan> {
     let Some(relation) = catalog.find(&query.from.text) else {
@@ -120,7 +120,7 @@ struct Planner<'q, 'm> {
     query: &'q Query,
     scope: &'q Scope,
     purpose: Purpose,
-    key_format: Option<KeyFormat>,
+    key_format: Option<Format>,
     mistakes: &'m mut Mistakes,
 }
 
@@ -162,8 +162,8 @@ impl Planner<'_, '_> {
             self.note(bound);
         }
         let rekeyed = !self.query.partition_by.is_empty();
-        let format = match relation.key_format {
-            KeyFormat::None if rekeyed => KeyFormat::Kafka,
+        let format = match relation.key.format {
+            Format::None if rekeyed => Format::Kafka,
             format => format,
         };
         let output = self.output(&items, &keys);
@@ -182,7 +182,7 @@ impl Planner<'_, '_> {
             group: None,
             regroups: false,
             after: Vec::new(),
-            key_format: self.key_format.unwrap_or(if keys.is_empty() { KeyFormat::None } else { format }),
+            key_format: self.key_format.unwrap_or(if keys.is_empty() { Format::None } else { format }),
             output,
             kind: relation.kind,
             window: None,
@@ -218,12 +218,9 @@ impl Planner<'_, '_> {
             return None;
         };
         before.extend(std::mem::take(&mut binder.keyed).into_iter().map(Step::Keyed));
-        let source_format = self.scope.relation.key_format;
-        let default = if source_format == KeyFormat::None { KeyFormat::Kafka } else { source_format };
-        let mut key_format = self.key_format.unwrap_or(default);
-        if self.purpose == Purpose::Push && keys.len() > 1 {
-            key_format = KeyFormat::Json;
-        }
+        let source_format = self.scope.relation.key.format;
+        let default = if source_format == Format::None { Format::Kafka } else { source_format };
+        let key_format = self.key_format.unwrap_or(default);
         let key_exprs: Vec<Expr> = self.query.group_by.clone();
         let output = self.output(&items, &key_exprs);
         self.check_key(&output, &key_exprs);
@@ -241,7 +238,7 @@ impl Planner<'_, '_> {
             nodes.push(Node::new(NodeKind::Column(key.len()), SqlType::BigInt));
         }
         let emit = self.query.emit.as_ref().map_or(Emit::Changes, |(emit, _)| *emit);
-        let group = Group { key, key_format, window, calls: group.calls, emit, having };
+        let group = Group { key, window, calls: group.calls, emit, having };
         Some(QueryPlan {
             scan: self.scope.scan(),
             before,

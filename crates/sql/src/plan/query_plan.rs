@@ -4,20 +4,19 @@ use crate::expression::Node;
 use crate::function::aggregate::Aggregate;
 use crate::function::keyed::KeyedFunction;
 use crate::parse::ast::Emit;
-use crate::{KeyFormat, Relation, RelationKind, SqlType};
+use crate::{Format, Relation, RelationKind, SqlType};
+use millstream_format::sql::Layout;
+pub(crate) use millstream_format::sql::Columns as Fields;
 use std::sync::Arc;
-
-/// Named columns with their types.
-pub(crate) type Fields = Vec<(Arc<str>, SqlType)>;
 
 /// How records of a topic become batches: only the columns that the query needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Scan {
     pub(crate) topic: Arc<str>,
     pub(crate) kind: RelationKind,
-    pub(crate) key_format: KeyFormat,
-    pub(crate) key: Fields,
-    pub(crate) value: Fields,
+    /// `None` where no key column is wanted.
+    pub(crate) key: Option<Layout>,
+    pub(crate) value: Layout,
     /// What the batch's columns are.
     pub(crate) columns: Vec<ScanColumn>,
     /// The length of the windows in the key, in milliseconds.
@@ -60,16 +59,14 @@ pub(crate) struct Keyed {
     pub(crate) args: Vec<Node>,
     /// Which columns are the key that it remembers by.
     pub(crate) key: Vec<usize>,
-    pub(crate) key_format: KeyFormat,
 }
 
 /// `GROUP BY`. Gives the columns of the key, then the start and end of the window where there is one, then one column
 /// per call.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
-    /// The input's columns that make the key, with names for the key's format.
+    /// The first of the input's columns: they make the key.
     pub(crate) key: Fields,
-    pub(crate) key_format: KeyFormat,
     pub(crate) window: Option<Window>,
     pub(crate) calls: Vec<GroupCall>,
     pub(crate) emit: Emit,
@@ -125,7 +122,8 @@ pub(crate) struct QueryPlan {
     pub(crate) output: Vec<OutputColumn>,
     /// Whether the result is a stream or a table.
     pub(crate) kind: RelationKind,
-    pub(crate) key_format: KeyFormat,
+    /// The key's format where the statement does not say one.
+    pub(crate) key_format: Format,
     /// The length of the windows in the result's key, in milliseconds.
     pub(crate) window: Option<Window>,
     pub(crate) window_ms: Option<i64>,

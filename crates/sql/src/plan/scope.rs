@@ -3,6 +3,7 @@
 use super::query_plan::{Scan, ScanColumn};
 use crate::parse::ast::{Expr, ExprKind, Name, Query, SelectItem};
 use crate::{Relation, SqlType};
+use millstream_format::sql::Layout;
 use millstream_model::{Diagnostic, nearest};
 use std::sync::Arc;
 
@@ -165,13 +166,12 @@ impl Scope {
         Scan {
             topic: relation.topic.clone(),
             kind: relation.kind,
-            key_format: relation.key_format,
-            key: relation.key_columns(),
+            key: relation.key_layout(),
             columns,
             window_ms: relation.window_ms,
             timestamp,
             partitions: relation.partitions,
-            value,
+            value: Layout::new(relation.value.clone(), value),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::function::{aggregate, keyed, names, scalar};
 use crate::parse::ast::{
     ColumnDeclaration, CreateAs, Declare, KeyWord, Name, OnExisting, Query, StatementKind, WithOption,
 };
-use crate::{Catalog, ColumnSpec, KeyFormat, Origin, Relation, RelationKind, SqlType};
+use crate::{Catalog, ColumnSpec, Format, FormatSpec, Origin, Relation, RelationKind, SqlType};
 use millstream_bus::murmur2;
 use millstream_model::{Diagnostic, nearest};
 use std::sync::Arc;
@@ -171,13 +171,14 @@ fn plan_declare(
     check_columns(declare, mistakes);
     let topic = with.topic.clone().unwrap_or_else(|| "".into());
     let keys = declare.columns.iter().filter(|column| column.key != KeyWord::Value).count();
-    let key_format = with.key_format.unwrap_or(if keys == 0 { KeyFormat::None } else { KeyFormat::Kafka });
+    let key_format = with.key_format.unwrap_or(if keys == 0 { Format::None } else { Format::Kafka });
     let timestamp = timestamp(&with, &declare.columns, mistakes);
     let relation = Relation {
         name: name.text.as_str().into(),
         kind: declare.kind,
         topic,
-        key_format: if keys == 0 { KeyFormat::None } else { key_format },
+        key: FormatSpec::key(if keys == 0 { Format::None } else { key_format }),
+        value: FormatSpec::value(with.value_format.unwrap_or_default()),
         columns: declared_columns(&declare.columns),
         window_ms: with.window_ms,
         timestamp,
@@ -292,12 +293,12 @@ fn timestamp(with: &With, columns: &[ColumnDeclaration], mistakes: &mut Mistakes
 /// `KAFKA` keys hold one column, and no truth value.
 fn check_key_format(relation: &Relation, place: &std::ops::Range<usize>, mistakes: &mut Mistakes) {
     let keys = relation.key_columns();
-    let trouble = match relation.key_format {
-        KeyFormat::Kafka if keys.len() > 1 => "the key format KAFKA holds one column only",
-        KeyFormat::Kafka if keys.iter().any(|(_, t)| *t == SqlType::Boolean) => {
+    let trouble = match relation.key.format {
+        Format::Kafka if keys.len() > 1 => "the key format KAFKA holds one column only",
+        Format::Kafka if keys.iter().any(|(_, t)| *t == SqlType::Boolean) => {
             "the key format KAFKA holds no BOOLEAN"
         }
-        KeyFormat::None if !keys.is_empty() => "the key format NONE holds no column",
+        Format::None if !keys.is_empty() => "the key format NONE holds no column",
         _ => return,
     };
     let names: Vec<_> = keys.iter().map(|(name, _)| &**name).collect();
@@ -341,7 +342,8 @@ fn plan_create_as(
         name: create.name.text.as_str().into(),
         kind: create.kind,
         topic: with.topic.clone().unwrap_or_else(|| create.name.text.as_str().into()),
-        key_format: plan.key_format,
+        key: FormatSpec::key(plan.key_format),
+        value: FormatSpec::value(with.value_format.unwrap_or_default()),
         columns,
         window_ms: plan.window_ms,
         timestamp: None,
@@ -411,7 +413,7 @@ fn plan_insert(
     let Some(relation) = catalog.find(&target.text).cloned() else {
         return refuse(mistakes, no_relation(catalog, target));
     };
-    let mut plan = plan_query(catalog, query, Purpose::Fill, Some(relation.key_format), mistakes)?;
+    let mut plan = plan_query(catalog, query, Purpose::Fill, Some(relation.key.format), mistakes)?;
     let wrong = |message: String, help: String| {
         Diagnostic::error("sql-insert", message).label("does not fit").help(help).at(target.place.clone())
     };

@@ -133,9 +133,9 @@ impl Engine {
 
     async fn show(&self, show: Show) -> Result<Listing, SqlError> {
         Ok(match show {
-            Show::Streams => Listing::of_relations(self.catalog.read().relations(), RelationKind::Stream),
-            Show::Tables => Listing::of_relations(self.catalog.read().relations(), RelationKind::Table),
-            Show::Queries => {
+            Show::Streams { .. } => Listing::of_relations(self.catalog.read().relations(), RelationKind::Stream),
+            Show::Tables { .. } => Listing::of_relations(self.catalog.read().relations(), RelationKind::Table),
+            Show::Queries { .. } => {
                 let mut listing =
                     Listing::new(&["Query ID", "State", "Sink", "Kafka Topic", "Lag", "Query String"]);
                 listing.rows.extend(self.queries().into_iter().map(|query| {
@@ -154,7 +154,7 @@ impl Engine {
                 }));
                 listing
             }
-            Show::Topics => {
+            Show::Topics { .. } => {
                 let topics = self.bus.topics().await.map_err(SqlError::bus("reading the list of topics"))?;
                 let mut listing = Listing::new(&["Kafka Topic", "Partitions"]);
                 let shown = topics.into_iter().filter(|topic| !topic.name.starts_with("_millstream-query-"));
@@ -172,6 +172,7 @@ impl Engine {
                 listing.rows.sort();
                 listing
             }
+            _ => Listing::new(&["Name"]),
         })
     }
 

@@ -1,6 +1,6 @@
 //! `SELECT` with its clauses, and `WITH (…)`.
 
-use super::ast::{Emit, Name, Query, SelectItem, WindowClause, WithOption};
+use super::ast::{Emit, Name, Query, SelectItem, Source, WindowClause, WindowKind, WithOption};
 use super::token::TokenKind;
 use super::{Mistake, Parser, not_yet};
 use millstream_model::Diagnostic;
@@ -18,8 +18,9 @@ impl Parser {
         }
         let items = self.comma_separated(Self::select_item)?;
         self.expect_word("FROM")?;
-        let from = self.name("a stream or table")?;
+        let name = self.name("a stream or table")?;
         let alias = if self.take_word("AS") { Some(self.name("an alias")?) } else { self.bare_alias()? };
+        let (from, joins) = (Source { name, alias }, Vec::new());
         for word in ["JOIN", "INNER", "LEFT", "RIGHT", "FULL", "OUTER"] {
             if self.peek().is_word(word) {
                 let place = self.peek().place.clone();
@@ -34,7 +35,7 @@ impl Parser {
         let emit = self.emit()?;
         let limit = self.limit()?;
         let place = self.place_from(first);
-        Ok(Query { items, from, alias, window, filter, group_by, partition_by, having, emit, limit, place })
+        Ok(Query { items, from, joins, window, filter, group_by, partition_by, having, emit, limit, place })
     }
 
     fn bare_alias(&mut self) -> Result<Option<Name>, Mistake> {
@@ -138,7 +139,7 @@ impl Parser {
                     .at(place),
             ));
         }
-        Ok(WindowClause { size_ms, retention_ms, grace_ms, place })
+        Ok(WindowClause { kind: WindowKind::Tumbling { size_ms }, retention_ms, grace_ms, place })
     }
 
     /// `10 SECONDS`, in milliseconds.

@@ -1,6 +1,6 @@
 //! Expressions, by binding power.
 
-use super::ast::{BinaryOp, Expr, ExprKind, Literal};
+use super::ast::{BinaryOp, Expr, ExprKind, Literal, TypeName};
 use super::token::TokenKind;
 use super::{Mistake, Parser, Place, not_yet};
 use crate::SqlType;
@@ -246,7 +246,8 @@ impl Parser {
         Ok(ExprKind::Cast { operand, to })
     }
 
-    pub(super) fn sql_type(&mut self) -> Result<SqlType, Mistake> {
+    pub(super) fn sql_type(&mut self) -> Result<TypeName, Mistake> {
+        let first = self.at;
         let token = self.peek().clone();
         let TokenKind::Word(word) = &token.kind else { return Err(self.unexpected(&["a type"])) };
         let Some(sql_type) = SqlType::from_name(word) else {
@@ -271,7 +272,7 @@ impl Parser {
             self.advance();
             self.expect_symbol(")")?;
         }
-        Ok(sql_type)
+        Ok(TypeName::simple(sql_type, self.place_from(first)))
     }
 
     fn column_or_call(&mut self) -> Result<ExprKind, Mistake> {

@@ -17,7 +17,8 @@ impl fmt::Display for Literal {
             Self::Boolean(v) => f.write_str(if *v { "TRUE" } else { "FALSE" }),
             Self::Int(v) => write!(f, "{v}"),
             Self::BigInt(v) => write!(f, "{v}"),
-            Self::Double(v) => write!(f, "{v:?}"),
+            Self::Decimal(v) => write!(f, "{v}"),
+            Self::Double(v) => write!(f, "{v:E}"),
             Self::Text(v) => write!(f, "'{}'", v.replace('\'', "''")),
         }
     }
@@ -39,7 +40,7 @@ impl fmt::Display for Expr {
             }
             ExprKind::In { operand, list, negated } => {
                 write!(f, "({operand} {}IN (", not(negated))?;
-                comma_separated(f, list)?;
+                comma_separated(f, list.iter())?;
                 f.write_str("))")
             }
             ExprKind::Like { operand, pattern, escape, negated } => {
@@ -55,24 +56,46 @@ impl fmt::Display for Expr {
                 f.write_str(" END")
             }
             ExprKind::Cast { operand, to } => write!(f, "CAST({operand} AS {to})"),
+            ExprKind::Field { operand, name } => write!(f, "{operand}->{}", name.text),
+            ExprKind::Index { operand, index } => write!(f, "{operand}[{index}]"),
+            ExprKind::Array(items) => {
+                f.write_str("ARRAY[")?;
+                comma_separated(f, items.iter())?;
+                f.write_str("]")
+            }
+            ExprKind::Map(entries) => {
+                f.write_str("MAP(")?;
+                comma_separated(f, entries.iter().map(|(key, value)| format!("{key}:={value}")))?;
+                f.write_str(")")
+            }
+            ExprKind::Struct(fields) => {
+                f.write_str("STRUCT(")?;
+                comma_separated(f, fields.iter().map(|(name, value)| format!("{}:={value}", name.text)))?;
+                f.write_str(")")
+            }
+            ExprKind::Lambda { params, body } => {
+                f.write_str("(")?;
+                comma_separated(f, params.iter().map(|param| &param.text))?;
+                write!(f, ") => {body}")
+            }
             ExprKind::Call { name, args, star } => {
                 write!(f, "{}(", name.text)?;
                 if *star {
                     f.write_str("*")?;
                 }
-                comma_separated(f, args)?;
+                comma_separated(f, args.iter())?;
                 f.write_str(")")
             }
         }
     }
 }
 
-fn comma_separated(f: &mut fmt::Formatter<'_>, all: &[Expr]) -> fmt::Result {
-    for (index, expr) in all.iter().enumerate() {
+fn comma_separated<T: fmt::Display>(f: &mut fmt::Formatter<'_>, all: impl Iterator<Item = T>) -> fmt::Result {
+    for (index, item) in all.enumerate() {
         if index > 0 {
             f.write_str(", ")?;
         }
-        write!(f, "{expr}")?;
+        write!(f, "{item}")?;
     }
     Ok(())
 }

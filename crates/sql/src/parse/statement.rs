@@ -106,7 +106,7 @@ impl Parser {
             let expected: &[&str] = if columns.is_empty() { &["(", "WITH", "AS"] } else { &["WITH"] };
             return Err(self.unexpected(expected));
         }
-        Ok(StatementKind::Declare(Declare { kind, on_existing, name, columns, options }))
+        Ok(StatementKind::Declare(Declare { kind, source: false, on_existing, name, columns, options }))
     }
 
     fn relation_kind(&mut self) -> Result<RelationKind, Mistake> {
@@ -157,12 +157,13 @@ impl Parser {
     }
 
     fn show(&mut self) -> Result<StatementKind, Mistake> {
-        self.take_word("ALL");
+        let all = self.take_word("ALL");
+        let extended = self.ahead(1).is_word("EXTENDED");
         let kinds = [
-            ("STREAMS", Show::Streams),
-            ("TABLES", Show::Tables),
-            ("QUERIES", Show::Queries),
-            ("TOPICS", Show::Topics),
+            ("STREAMS", Show::Streams { extended }),
+            ("TABLES", Show::Tables { extended }),
+            ("QUERIES", Show::Queries { extended }),
+            ("TOPICS", Show::Topics { all, extended }),
             ("FUNCTIONS", Show::Functions),
         ];
         for (word, show) in kinds {
@@ -181,7 +182,7 @@ impl Parser {
         self.take_word("EXTENDED");
         let name = self.name("a stream or table")?;
         self.take_word("EXTENDED");
-        Ok(StatementKind::Describe(name))
+        Ok(StatementKind::Describe { name, extended: false })
     }
 
     fn drop_relation(&mut self) -> Result<StatementKind, Mistake> {

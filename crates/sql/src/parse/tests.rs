@@ -41,7 +41,7 @@ fn expr(text: &str) -> String {
     match one(&format!("SELECT {text} FROM s EMIT CHANGES;")) {
         StatementKind::Select(query) => match &query.items[0] {
             SelectItem::Expr { expr, .. } => show(expr),
-            SelectItem::All { .. } => "*".to_owned(),
+            SelectItem::All { .. } | SelectItem::Fields { .. } => "*".to_owned(),
         },
         other => panic!("{other:?}"),
     }
@@ -78,7 +78,7 @@ fn several_statements_with_comments_are_read() {
     assert_eq!(statements.len(), 4);
     let StatementKind::CreateAs(create) = &statements[1].kind else { panic!() };
     let window = create.query.window.as_ref().unwrap();
-    assert_eq!((window.size_ms, window.retention_ms, window.grace_ms), (10_000, Some(86_400_000), Some(0)));
+    assert_eq!((window.kind, window.retention_ms, window.grace_ms), (WindowKind::Tumbling { size_ms: 10_000 }, Some(86_400_000), Some(0)));
     assert_eq!(create.query.emit.as_ref().map(|(emit, _)| *emit), Some(Emit::Final));
     assert!(create.query.having.is_some());
     let StatementKind::Select(select) = &statements[3].kind else { panic!() };
@@ -88,7 +88,7 @@ fn several_statements_with_comments_are_read() {
 
 #[test]
 fn small_statements_are_read() {
-    assert_eq!(one("list streams extended"), StatementKind::Show(Show::Streams));
+    assert_eq!(one("list streams extended"), StatementKind::Show(Show::Streams { extended: true }));
     assert_eq!(one("TERMINATE ALL;"), StatementKind::Terminate(None));
     assert!(matches!(
         one("DROP TABLE IF EXISTS t DELETE TOPIC;"),

@@ -100,17 +100,23 @@ impl Binder<'_> {
                 self.case(operand.as_deref(), branches, otherwise.as_deref(), expr)
             }
             ExprKind::Cast { operand, to } => {
-                let node = self.bind(operand)?;
-                if type_of(&node).is_some_and(|from| !cast::exists(from, *to)) {
+                let (node, to) = (self.bind(operand)?, to.resolve()?);
+                if type_of(&node).is_some_and(|from| !cast::exists(from, to)) {
                     return Err(wrong_type(
                         operand,
                         node.sql_type,
                         &format!("something that can be cast to {to}"),
                     ));
                 }
-                Ok(node.cast_to(*to))
+                Ok(node.cast_to(to))
             }
             ExprKind::Call { name, args, star } => self.call(name, args, *star, expr),
+            ExprKind::Field { .. }
+            | ExprKind::Index { .. }
+            | ExprKind::Array(_)
+            | ExprKind::Map(_)
+            | ExprKind::Struct(_)
+            | ExprKind::Lambda { .. } => Err(not_yet("a nested value", &expr.place)),
         }
     }
 
@@ -192,12 +198,24 @@ impl Binder<'_> {
     }
 }
 
+/// Something of the dialect that is not there yet.
+pub(super) fn not_yet(what: &str, place: &std::ops::Range<usize>) -> Mistake {
+    Box::new(
+        Diagnostic::error("sql-unsupported", format!("{what} is not supported yet"))
+            .label("not supported yet")
+            .at(place.clone()),
+    )
+}
+
 fn literal(value: &Literal) -> Node {
     match value {
         Literal::Null => Node::literal(Datum::Null, SqlType::Varchar),
         Literal::Boolean(v) => Node::literal(Datum::Boolean(*v), SqlType::Boolean),
         Literal::Int(v) => Node::literal(Datum::Int(*v), SqlType::Int),
         Literal::BigInt(v) => Node::literal(Datum::BigInt(*v), SqlType::BigInt),
+        Literal::Decimal(v) => {
+            Node::literal(Datum::Double(v.to_string().parse().unwrap_or(f64::NAN)), SqlType::Double)
+        }
         Literal::Double(v) => Node::literal(Datum::Double(*v), SqlType::Double),
         Literal::Text(v) => Node::literal(Datum::Varchar(Cow::Owned(v.clone())), SqlType::Varchar),
     }

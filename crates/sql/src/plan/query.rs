@@ -1,11 +1,11 @@
 //! `SELECT` into a [`QueryPlan`].
 
-use super::bind::{Binder, Context, GroupContext, Mistake};
+use super::bind::{Binder, Context, GroupContext, Mistake, not_yet};
 use super::query_plan::{Fields, Group, OutputColumn, QueryPlan, Step, Window};
 use super::scope::{Scope, is_reserved};
 use crate::expression::{Node, NodeKind};
 use crate::limits::DEFAULT_WINDOW_KEEP_MS;
-use crate::parse::ast::{Emit, Expr, ExprKind, Name, Query, RelationKind, SelectItem, WindowClause};
+use crate::parse::ast::{Emit, Expr, ExprKind, Name, Query, RelationKind, SelectItem, WindowClause, WindowKind};
 use crate::{Catalog, Format, Relation, SqlType};
 use millstream_model::{Diagnostic, nearest};
 use std::sync::Arc;
@@ -30,8 +30,8 @@ pub(super) fn plan(
     key_format: Option<Format>,
     mistakes: &mut Mistakes,
 ) -> Option<QueryPlan> {
-    let Some(relation) = catalog.find(&query.from.text) else {
-        mistakes.push(no_relation(catalog, &query.from));
+    let Some(relation) = catalog.find(&query.from.name.text) else {
+        mistakes.push(no_relation(catalog, &query.from.name));
         return None;
     };
     let before = mistakes.len();
@@ -66,6 +66,9 @@ fn check_clauses(query: &Query, relation: &Relation, purpose: Purpose, mistakes:
     {
         refuse("sql-window", "a window needs groups", "add GROUP BY with the stream's key", &window.place);
     }
+    if let Some(join) = query.joins.first() {
+        refuse("sql-unsupported", "a join is not supported yet", "put the columns into one stream", &join.place);
+    }
     if let Some(having) = &query.having
         && !grouped
     {
@@ -93,7 +96,7 @@ fn check_clauses(query: &Query, relation: &Relation, purpose: Purpose, mistakes:
             "sql-unsupported",
             "grouping a table is not supported yet",
             "group the stream it is made of",
-            &query.from.place,
+            &query.from.name.place,
         );
     }
     match &query.emit {
@@ -264,6 +267,10 @@ impl Planner<'_, '_> {
     }
 
     fn window(&mut self, clause: &WindowClause) -> Window {
+        let WindowKind::Tumbling { size_ms } = clause.kind else {
+            self.mistakes.push(*not_yet("this window", &clause.place));
+            return Window { size_ms: 1, grace_ms: 0, retention_ms: None };
+        };
         let grace_ms = clause.grace_ms.unwrap_or_else(|| {
             self.mistakes.push(
                 Diagnostic::warning("sql-grace", "windows are kept open for 24 hours")
@@ -271,23 +278,23 @@ impl Planner<'_, '_> {
                     .help("add GRACE PERIOD 10 SECONDS (how late a row may come) to use less memory")
                     .at(clause.place.clone()),
             );
-            (DEFAULT_WINDOW_KEEP_MS - clause.size_ms).max(0)
+            (DEFAULT_WINDOW_KEEP_MS - size_ms).max(0)
         });
         if let Some(retention_ms) = clause.retention_ms
-            && retention_ms < clause.size_ms.saturating_add(grace_ms)
+            && retention_ms < size_ms.saturating_add(grace_ms)
             && clause.grace_ms.is_some()
         {
             self.mistakes.push(
                 Diagnostic::error("sql-window", "RETENTION is shorter than a window with its grace period")
                     .label(format!(
                         "expected {} milliseconds or more",
-                        clause.size_ms.saturating_add(grace_ms)
+                        size_ms.saturating_add(grace_ms)
                     ))
                     .help("make RETENTION longer, or leave it out")
                     .at(clause.place.clone()),
             );
         }
-        Window { size_ms: clause.size_ms, grace_ms, retention_ms: clause.retention_ms }
+        Window { size_ms, grace_ms, retention_ms: clause.retention_ms }
     }
 
     /// The projection, stars spelled out.
@@ -322,6 +329,9 @@ impl Planner<'_, '_> {
                             items.push(Item { name: name.clone(), node, expr: column_expr(name) });
                         }
                     }
+                }
+                SelectItem::Fields { expr } => {
+                    self.mistakes.push(*not_yet("`->*`", &expr.place));
                 }
                 SelectItem::Expr { expr, alias } => {
                     let bound = binder.bind(expr);
@@ -385,7 +395,7 @@ impl Planner<'_, '_> {
             if !output.iter().any(|column| column.key == Some(index)) {
                 let place = self.query.items.first().map_or(self.query.place.clone(), |item| match item {
                     SelectItem::All { place, .. } => place.clone(),
-                    SelectItem::Expr { expr, .. } => expr.place.clone(),
+                    SelectItem::Fields { expr } | SelectItem::Expr { expr, .. } => expr.place.clone(),
                 });
                 self.mistakes.push(
                     Diagnostic::error("sql-key", format!("the key `{key}` is not selected"))

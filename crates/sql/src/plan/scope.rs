@@ -36,7 +36,7 @@ pub(super) fn is_reserved(name: &str) -> bool {
 impl Scope {
     /// The scope of `query` over `relation`, with a slot for every column that the query names, and for the key.
     pub(super) fn new(relation: &Arc<Relation>, query: &Query) -> Self {
-        let alias = query.alias.as_ref().map(|alias| alias.text.clone());
+        let alias = query.from.alias.as_ref().map(|alias| alias.text.clone());
         let mut scope = Self { relation: relation.clone(), alias, columns: Vec::new() };
         for (index, (name, sql_type)) in relation.key_columns().into_iter().enumerate() {
             scope.columns.push((name, sql_type, ScanColumn::Key(index)));
@@ -51,7 +51,7 @@ impl Scope {
                         scope.add(name, sql_type, ScanColumn::Value(index));
                     }
                 }
-                SelectItem::Expr { expr, .. } => scope.need(expr),
+                SelectItem::Fields { expr } | SelectItem::Expr { expr, .. } => scope.need(expr),
             }
         }
         let rest = query.filter.iter().chain(&query.group_by).chain(&query.partition_by).chain(&query.having);

@@ -7,7 +7,7 @@ use super::query_plan::{OutputColumn, PersistentQuery, QueryPlan, Sink};
 use super::scope::is_reserved;
 use crate::function::{aggregate, keyed, names, scalar};
 use crate::parse::ast::{
-    ColumnDeclaration, CreateAs, Declare, KeyWord, Name, OnExisting, Query, StatementKind, WithOption,
+    ColumnDeclaration, CreateAs, Declare, KeyWord, Name, OnExisting, Query, StatementKind, TypeName, WithOption,
 };
 use crate::{Catalog, ColumnSpec, Format, FormatSpec, Origin, Relation, RelationKind, SqlType};
 use millstream_bus::murmur2;
@@ -38,7 +38,7 @@ pub(super) fn plan(
             plan_query(catalog, query, Purpose::Push, None, mistakes).map(|plan| Action::Push(Arc::new(plan)))
         }
         StatementKind::Show(show) => Some(Action::Show(*show)),
-        StatementKind::Describe(name) => match catalog.find(&name.text) {
+        StatementKind::Describe { name, .. } => match catalog.find(&name.text) {
             Some(relation) => Some(Action::Describe(relation.name.clone())),
             None => refuse(mistakes, no_relation(catalog, name)),
         },
@@ -63,6 +63,10 @@ pub(super) fn plan(
             Some(Action::Explain(super::explain::of_action(&action)))
         }
         StatementKind::Set { name, value, place } => set(name, value.as_deref(), place, mistakes),
+        _ => refuse(
+            mistakes,
+            Diagnostic::error("sql-unsupported", "this statement is not supported yet").label("not supported yet").at(0..sql.len()),
+        ),
     }
 }
 
@@ -170,7 +174,7 @@ fn plan_declare(
     let name = &declare.name;
     check_columns(declare, mistakes);
     let topic = with.topic.clone().unwrap_or_else(|| "".into());
-    let keys = declare.columns.iter().filter(|column| column.key != KeyWord::Value).count();
+    let keys = declare.columns.iter().filter(|column| column.key.is_key()).count();
     let key_format = with.key_format.unwrap_or(if keys == 0 { Format::None } else { Format::Kafka });
     let timestamp = timestamp(&with, &declare.columns, mistakes);
     let relation = Relation {
@@ -247,7 +251,7 @@ fn check_columns(declare: &Declare, mistakes: &mut Mistakes) {
             );
         }
     }
-    let keys = declare.columns.iter().filter(|column| column.key != KeyWord::Value).count();
+    let keys = declare.columns.iter().filter(|column| column.key.is_key()).count();
     if declare.kind == RelationKind::Table && keys == 0 {
         error(
             format!("table `{}` has no key", name.text),
@@ -261,19 +265,19 @@ fn check_columns(declare: &Declare, mistakes: &mut Mistakes) {
 fn declared_columns(columns: &[ColumnDeclaration]) -> Vec<ColumnSpec> {
     let spec = |column: &ColumnDeclaration| ColumnSpec {
         name: column.name.text.as_str().into(),
-        sql_type: column.sql_type,
-        key: column.key != KeyWord::Value,
+        sql_type: column.sql_type.resolve().unwrap_or(SqlType::Varchar),
+        key: column.key.is_key(),
     };
-    let keys = columns.iter().filter(|column| column.key != KeyWord::Value);
-    keys.chain(columns.iter().filter(|column| column.key == KeyWord::Value)).map(spec).collect()
+    let keys = columns.iter().filter(|column| column.key.is_key());
+    keys.chain(columns.iter().filter(|column| !column.key.is_key())).map(spec).collect()
 }
 
 fn timestamp(with: &With, columns: &[ColumnDeclaration], mistakes: &mut Mistakes) -> Option<Arc<str>> {
     let (text, place) = with.timestamp.as_ref()?;
     let name = text.trim_matches('`');
     let name = if name.len() == text.len() { name.to_uppercase() } else { name.to_owned() };
-    let found = columns.iter().find(|column| column.name.text == name && column.key == KeyWord::Value);
-    if found.is_some_and(|column| column.sql_type == SqlType::BigInt) {
+    let found = columns.iter().find(|column| column.name.text == name && !column.key.is_key());
+    if found.is_some_and(|column| column.sql_type.resolve() == Ok(SqlType::BigInt)) {
         return Some(name.into());
     }
     let mistake = Diagnostic::error("sql-timestamp", format!("`{name}` cannot be the rows' time"))
@@ -385,7 +389,7 @@ fn plan_create_as(
 fn create_columns(relation: &Relation) -> Vec<ColumnDeclaration> {
     let declaration = |column: &ColumnSpec| ColumnDeclaration {
         name: Name { text: column.name.to_string(), place: 0..0 },
-        sql_type: column.sql_type,
+        sql_type: TypeName::simple(column.sql_type, 0..0),
         key: if column.key { KeyWord::Key } else { KeyWord::Value },
     };
     relation.columns.iter().map(declaration).collect()

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its part")]
 
+pub mod case;
 pub mod deadly;
+pub mod keys;
 
 use millstream_bus::{Bus, Position, ReceivedRecord, Record, StartOffset, TopicPartition};
 use millstream_bus::{FetchLimit, Isolation};
@@ -64,8 +66,8 @@ async fn progress(bus: &Arc<dyn Bus>, engine: &Engine) -> (i64, i64) {
     let topics = bus.topics().await.unwrap();
     for query in engine.queries() {
         let group = format!("_millstream-query-{}", query.id);
-        let own = format!("{group}-repartition");
-        for topic in topics.iter().filter(|t| query.sources.contains(&t.name) || t.name == own) {
+        let own = |name: &str| name.starts_with(&format!("{group}-")) && name.contains("repartition");
+        for topic in topics.iter().filter(|t| query.sources.contains(&t.name) || own(&t.name)) {
             for partition in 0..topic.partitions {
                 let at = TopicPartition::new(topic.name.as_str(), partition);
                 let end = bus.offsets(&at).await.unwrap().stable;

@@ -26,7 +26,7 @@ mod state;
 pub use catalog::{Catalog, ColumnSpec, Origin, Relation, sql_type, stream_name};
 pub use engine::Engine;
 pub use error::SqlError;
-pub use millstream_format::sql::{Column, ColumnBuilder, Datum, Format, FormatSpec, SqlType};
+pub use millstream_format::sql::{Column, ColumnBuilder, Datum, Decimal, Format, FormatSpec, SqlType};
 pub use parse::ast::RelationKind;
 pub use plan::{PlannedStatement, check};
 pub use result::{Listing, PushQuery, PushRow, QueryState, QueryStatus, StatementResult};

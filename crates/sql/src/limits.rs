@@ -37,3 +37,7 @@ pub const RESTART_WAIT_MS_MIN: u64 = 50;
 pub const RESTART_WAIT_MS_MAX: u64 = 10_000;
 /// How often a running task asks the bus how far behind it is, in milliseconds.
 pub const LAG_INTERVAL_MS: u64 = 1_000;
+/// The longest text or bytes that an expression makes, in bytes: far above what one record takes, far below what hurts.
+pub const VALUE_BYTES_MAX: usize = 4 << 20;
+/// The most values that an array, map or struct made by an expression holds, those inside it included; each takes 32 bytes.
+pub const VALUE_ELEMENTS_MAX: usize = 200_000;

@@ -2,6 +2,7 @@
 
 use super::Fault;
 use crate::{Datum, SqlType};
+use millstream_format::sql::Field;
 use std::borrow::Cow;
 
 /// Whether a cast exists at all.
@@ -20,6 +21,21 @@ pub(crate) const fn is_safe(from: SqlType, to: SqlType) -> bool {
         (from, to),
         (_, T::Varchar | T::Double | T::Boolean) | (T::Int, T::Int | T::BigInt) | (T::BigInt, T::BigInt)
     ) && !matches!((from, to), (T::Varchar, T::Double))
+}
+
+/// The struct that values of both become: fields of the same names, each of the wider type.
+pub(crate) fn common_struct(
+    a: &[Field],
+    b: &[Field],
+    wider: fn(SqlType, SqlType) -> Option<SqlType>,
+) -> Option<SqlType> {
+    if a.len() != b.len() {
+        return None;
+    }
+    let fields = a.iter().zip(b).map(|(a, b)| {
+        (a.name == b.name).then(|| wider(a.sql_type, b.sql_type)).flatten().map(|sql_type| (a.name, sql_type))
+    });
+    Some(SqlType::structure(fields.collect::<Option<Vec<_>>>()?))
 }
 
 /// Casts one value. `NULL` stays `NULL`.

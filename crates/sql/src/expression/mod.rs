@@ -20,6 +20,37 @@ use crate::{Column, ColumnBuilder, Datum, SqlType};
 use like::Pattern;
 use thiserror::Error;
 
+/// Refuses a value that is too large: its texts and bytes together, and how many values it holds. Values that are
+/// shared count as often as they stand in it, so that none is larger when it is written than it looks.
+pub(crate) fn check_size(value: &Datum<'_>) -> Result<(), String> {
+    match value {
+        Datum::Varchar(v) => return crate::function::check_text(v.len()),
+        Datum::Bytes(v) => return crate::function::check_text(v.len()),
+        Datum::Array(_) | Datum::Map(_) | Datum::Struct(_) => {}
+        _ => return Ok(()),
+    }
+    let (mut elements, mut bytes) = (0_usize, 0_usize);
+    let mut open = vec![value];
+    while let Some(value) = open.pop() {
+        elements += 1;
+        match value {
+            Datum::Varchar(v) => bytes += v.len(),
+            Datum::Bytes(v) => bytes += v.len(),
+            Datum::Array(values) | Datum::Struct(values) => {
+                crate::function::check_elements(elements + open.len() + values.len())?;
+                open.extend(values.iter());
+            }
+            Datum::Map(entries) => {
+                crate::function::check_elements(elements + open.len() + 2 * entries.len())?;
+                open.extend(entries.iter().flat_map(|(key, value)| [key, value]));
+            }
+            _ => {}
+        }
+        crate::function::check_text(bytes)?;
+    }
+    Ok(())
+}
+
 /// Why an expression has no value for a row.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub(crate) enum Fault {

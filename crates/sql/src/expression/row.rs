@@ -74,7 +74,7 @@ impl Node {
                 for arg in args {
                     values.push(arg.at(batch, row)?);
                 }
-                call.apply(&values)?
+                call.apply(&values, &mut crate::function::Lambdas::new(&mut |_, _| Ok(Datum::Null)))?
             }
         })
     }

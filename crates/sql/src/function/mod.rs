@@ -8,13 +8,18 @@ mod choice;
 mod json;
 pub(crate) mod keyed;
 mod number;
+pub(crate) mod signature;
 #[cfg(test)]
 mod tests;
 mod text;
 mod time;
 
 use crate::expression::Fault;
+use crate::limits::{VALUE_BYTES_MAX, VALUE_ELEMENTS_MAX};
 use crate::{Datum, SqlType};
+use signature::Misfit;
+pub(crate) use signature::{Argument, Param, Params, Returns, as_decimal, common_type, widens};
+use std::sync::Arc;
 
 /// A function of one row's values.
 #[derive(Debug)]
@@ -37,27 +42,25 @@ pub(crate) struct Signature {
     pub(crate) body: Body,
 }
 
-/// What a function takes. Arguments widen from `INT` over `BIGINT` to `DOUBLE` by themselves.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Params {
-    /// Exactly these.
-    Types(&'static [SqlType]),
-    /// This type, at least so often.
-    Many(SqlType, usize),
-    /// Any type, but all the same, from so many to so many.
-    Same(usize, usize),
-}
-
-/// What a function gives.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Returns {
-    Type(SqlType),
-    /// The type of the arguments of [`Params::Same`].
-    Same,
-}
-
-/// What a function computes.
+/// What a function computes. It must not allocate more than [`limits`](crate::limits) allow: see [`check_text`] and
+/// [`check_elements`].
 pub(crate) type RowBody = for<'a> fn(&[Datum<'a>]) -> Result<Datum<'a>, String>;
+
+/// [`RowBody`] that also wants the types of its arguments and of its result.
+pub(crate) type TypedBody = for<'a> fn(&[Datum<'a>], &CallTypes) -> Result<Datum<'a>, String>;
+
+/// [`RowBody`] with lambdas: the arguments that are values, and the lambdas in their order.
+pub(crate) type LambdaBody = for<'a> fn(&[Datum<'a>], &mut Lambdas<'_>) -> Result<Datum<'a>, Fault>;
+
+/// Makes a function of those arguments that are the same for every row (`None`: it is another one in every row), so that
+/// patterns and formats are compiled once. A message says what is wrong with them.
+pub(crate) type Compile = fn(&[Option<Datum<'static>>]) -> Result<Arc<dyn RowFunction>, String>;
+
+/// What [`Compile`] makes.
+pub(crate) trait RowFunction: std::fmt::Debug + Send + Sync {
+    /// Computes one row; the constant arguments are among `args` too. `NULL`s have been answered.
+    fn apply<'a>(&self, args: &[Datum<'a>]) -> Result<Datum<'a>, String>;
+}
 
 /// How a function computes.
 #[derive(Debug, Clone, Copy)]
@@ -70,18 +73,57 @@ pub(crate) enum Body {
     Fallible(RowBody),
     /// Never fails and looks at `NULL`s itself.
     WithNulls(RowBody),
+    /// May fail and looks at `NULL`s itself.
+    FallibleWithNulls(RowBody),
+    /// May fail and looks at `NULL`s itself; gets the types.
+    Typed(TypedBody),
+    /// May fail, `NULL` where an argument is; compiled once for its constant arguments.
+    Compiled(Compile),
+    /// May fail and looks at `NULL`s itself; takes lambdas.
+    Lambda(LambdaBody),
+}
+
+/// The types of a call, as the function gets its arguments.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct CallTypes {
+    /// Of the arguments; of a lambda, that of its result.
+    pub(crate) args: Vec<SqlType>,
+    /// Of the result.
+    pub(crate) returns: SqlType,
+}
+
+/// The lambdas of a call, ready to be run for one row.
+pub(crate) struct Lambdas<'l> {
+    run: &'l mut dyn FnMut(usize, &[Datum<'static>]) -> Result<Datum<'static>, Fault>,
+}
+
+impl<'l> Lambdas<'l> {
+    /// Lambdas that `run` runs: it gets the lambda's index and its arguments.
+    pub(crate) fn new(
+        run: &'l mut dyn FnMut(usize, &[Datum<'static>]) -> Result<Datum<'static>, Fault>,
+    ) -> Self {
+        Self { run }
+    }
+
+    /// What the lambda at `index` (of the lambdas alone) gives for these arguments.
+    pub(crate) fn call(&mut self, index: usize, args: &[Datum<'static>]) -> Result<Datum<'static>, Fault> {
+        (self.run)(index, args)
+    }
 }
 
 /// A call that was resolved to one signature.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct ScalarCall {
     name: &'static str,
     body: Body,
+    types: Arc<CallTypes>,
+    /// What [`Body::Compiled`] made of the constant arguments.
+    compiled: Option<Arc<dyn RowFunction>>,
 }
 
 impl ScalarCall {
     pub(crate) const fn can_fail(&self) -> bool {
-        matches!(self.body, Body::Fallible(_))
+        !matches!(self.body, Body::Double(_) | Body::Plain(_) | Body::WithNulls(_))
     }
 
     /// The code for whole columns, where there is any.
@@ -89,22 +131,57 @@ impl ScalarCall {
         if let Body::Double(kernel) = self.body { Some(kernel) } else { None }
     }
 
-    pub(crate) fn apply<'a>(&self, args: &[Datum<'a>]) -> Result<Datum<'a>, Fault> {
-        let body = match self.body {
-            Body::WithNulls(body) => {
-                return body(args).map_err(|message| Fault::Function(self.name, message));
-            }
-            _ if args.iter().any(Datum::is_null) => return Ok(Datum::Null),
-            Body::Double(kernel) => {
-                return Ok(args
-                    .first()
-                    .and_then(Datum::as_f64)
-                    .map_or(Datum::Null, |v| Datum::Double(kernel(v))));
-            }
-            Body::Plain(body) | Body::Fallible(body) => body,
-        };
-        body(args).map_err(|message| Fault::Function(self.name, message))
+    /// Compiles what depends on arguments that are the same for every row. A message says what is wrong with them.
+    pub(crate) fn compile(&mut self, constants: &[Option<Datum<'static>>]) -> Result<(), String> {
+        if let Body::Compiled(compile) = self.body
+            && !constants.iter().flatten().any(Datum::is_null)
+        {
+            self.compiled = Some(compile(constants)?);
+        }
+        Ok(())
     }
+
+    /// The value for these arguments; of a function that takes lambdas, those that are values.
+    pub(crate) fn apply<'a>(&self, args: &[Datum<'a>], lambdas: &mut Lambdas<'_>) -> Result<Datum<'a>, Fault> {
+        let any_null = || args.iter().any(Datum::is_null);
+        let value = match self.body {
+            Body::WithNulls(body) | Body::FallibleWithNulls(body) => body(args),
+            Body::Typed(body) => body(args, &self.types),
+            Body::Lambda(body) => return self.bounded(body(args, lambdas)?),
+            _ if any_null() => return Ok(Datum::Null),
+            Body::Double(kernel) => {
+                let value = args.first().and_then(Datum::as_f64);
+                return Ok(value.map_or(Datum::Null, |v| Datum::Double(kernel(v))));
+            }
+            Body::Plain(body) | Body::Fallible(body) => body(args),
+            Body::Compiled(compile) => match &self.compiled {
+                Some(compiled) => compiled.apply(args),
+                None => compile(&vec![None; args.len()]).and_then(|function| function.apply(args)),
+            },
+        };
+        self.bounded(value.map_err(|message| Fault::Function(self.name, message))?)
+    }
+
+    /// Nothing grows without limit, also where a function is called on its own results.
+    fn bounded<'a>(&self, value: Datum<'a>) -> Result<Datum<'a>, Fault> {
+        crate::expression::check_size(&value).map_err(|message| Fault::Function(self.name, message)).map(|()| value)
+    }
+}
+
+/// Refuses to make a text or bytes of so many bytes.
+pub(crate) fn check_text(bytes: usize) -> Result<(), String> {
+    if bytes <= VALUE_BYTES_MAX {
+        return Ok(());
+    }
+    Err(format!("the result would have {bytes} bytes, more than {VALUE_BYTES_MAX}"))
+}
+
+/// Refuses to make an array or map of so many elements.
+pub(crate) fn check_elements(count: usize) -> Result<(), String> {
+    if count <= VALUE_ELEMENTS_MAX {
+        return Ok(());
+    }
+    Err(format!("the result would have {count} elements, more than {VALUE_ELEMENTS_MAX}"))
 }
 
 /// Every scalar function.
@@ -129,81 +206,67 @@ pub(crate) fn scalar(name: &str) -> Option<&'static ScalarFunction> {
     scalars().find(|function| function.name == name || function.aliases.contains(&name))
 }
 
-/// A signature that fits: the call, the types that the arguments must be brought to, and the type of the result.
+/// A signature that fits: the call, the types that the arguments must be brought to (of a lambda: its result), and the type
+/// of the result.
 pub(crate) struct Resolved {
     pub(crate) call: ScalarCall,
     pub(crate) args: Vec<SqlType>,
     pub(crate) returns: SqlType,
 }
 
+/// Why no signature fits.
+#[derive(Debug)]
+pub(crate) enum Unresolved<E> {
+    /// The arguments are others.
+    Arguments,
+    /// The body of a lambda is wrong.
+    Lambda(E),
+    /// There is no type of the result; the message says why.
+    Result(String),
+}
+
 impl ScalarFunction {
-    /// The first signature that takes arguments of these types; `None` stands for the literal `NULL`.
+    /// The first signature that takes values of these types; `None` stands for the literal `NULL`.
+    #[cfg(test)]
     pub(crate) fn resolve(&self, args: &[Option<SqlType>]) -> Option<Resolved> {
-        self.signatures.iter().find_map(|signature| {
-            let types = signature.params.accept(args)?;
-            let returns = match signature.returns {
-                Returns::Type(sql_type) => sql_type,
-                Returns::Same => *types.first()?,
-            };
-            Some(Resolved {
-                call: ScalarCall { name: self.name, body: signature.body },
-                args: types,
-                returns,
-            })
-        })
+        let args: Vec<_> = args.iter().map(|arg| Argument::Value(*arg)).collect();
+        self.resolve_with::<()>(&args, &mut |_, _| Err(())).ok()
+    }
+
+    /// The first signature that takes these arguments. `lambda` binds the body of the lambda at an index, given the types
+    /// of its parameters, and says the body's type.
+    pub(crate) fn resolve_with<E>(
+        &self,
+        args: &[Argument],
+        lambda: &mut dyn FnMut(usize, &[SqlType]) -> Result<SqlType, E>,
+    ) -> Result<Resolved, Unresolved<E>> {
+        for signature in self.signatures {
+            match signature::fit(signature.params, signature.returns, args, lambda) {
+                Err(Misfit::Arguments) => {}
+                Err(Misfit::Lambda(mistake)) => return Err(Unresolved::Lambda(mistake)),
+                Err(Misfit::Result(message)) => return Err(Unresolved::Result(message)),
+                Ok(fit) => {
+                    let types = CallTypes { args: fit.args.clone(), returns: fit.returns };
+                    let call = ScalarCall {
+                        name: self.name,
+                        body: signature.body,
+                        types: Arc::new(types),
+                        compiled: None,
+                    };
+                    return Ok(Resolved { call, args: fit.args, returns: fit.returns });
+                }
+            }
+        }
+        Err(Unresolved::Arguments)
+    }
+
+    /// Whether the argument at `index` may be a unit of time, such as `MINUTES`.
+    pub(crate) fn takes_unit(&self, index: usize) -> bool {
+        self.signatures.iter().any(|signature| signature.params.takes_unit(index))
     }
 
     /// The signatures in words, such as `ROUND(DOUBLE, INTEGER)`.
     pub(crate) fn usages(&self) -> Vec<String> {
         self.signatures.iter().map(|s| format!("{}({})", self.name, s.params.words())).collect()
     }
-}
-
-impl Params {
-    fn accept(self, args: &[Option<SqlType>]) -> Option<Vec<SqlType>> {
-        match self {
-            Self::Types(types) => {
-                let fit =
-                    args.len() == types.len() && args.iter().zip(types).all(|(arg, to)| widens(*arg, *to));
-                fit.then(|| types.to_vec())
-            }
-            Self::Many(sql_type, min) => {
-                let fit = args.len() >= min && args.iter().all(|arg| widens(*arg, sql_type));
-                fit.then(|| vec![sql_type; args.len()])
-            }
-            Self::Same(min, max) => {
-                let common = common_type(args.iter().copied())?;
-                (min..=max).contains(&args.len()).then(|| vec![common; args.len()])
-            }
-        }
-    }
-
-    fn words(self) -> String {
-        let list = |types: &[SqlType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        match self {
-            Self::Types(types) => list(types),
-            Self::Many(sql_type, min) => format!("{}, …", list(&vec![sql_type; min])),
-            Self::Same(1, 1) => "any type".to_owned(),
-            Self::Same(_, _) => "any type, the same type, …".to_owned(),
-        }
-    }
-}
-
-/// Whether a value of `from` (`None`: `NULL`) becomes `to` by itself.
-pub(crate) fn widens(from: Option<SqlType>, to: SqlType) -> bool {
-    from.is_none_or(|from| from == to || (from.is_numeric() && to.is_numeric() && from < to))
-}
-
-/// The type that values of all these types become by themselves; a lone `NULL` is a `VARCHAR`.
-pub(crate) fn common_type(types: impl IntoIterator<Item = Option<SqlType>>) -> Option<SqlType> {
-    let mut common = None;
-    for sql_type in types.into_iter().flatten() {
-        common = Some(match common {
-            None => sql_type,
-            Some(common) if widens(Some(common), sql_type) => sql_type,
-            Some(common) if widens(Some(sql_type), common) => common,
-            Some(_) => return None,
-        });
-    }
-    Some(common.unwrap_or(SqlType::Varchar))
 }

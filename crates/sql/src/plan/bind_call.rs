@@ -3,7 +3,7 @@
 use super::bind::{Binder, Context, Mistake, type_of, wrong_type};
 use super::query_plan::{GroupCall, Keyed};
 use crate::expression::{Node, NodeKind};
-use crate::function::{aggregate, keyed, names, scalar, widens};
+use crate::function::{Argument, aggregate, keyed, names, scalar, widens};
 use crate::parse::ast::{Expr, ExprKind, Name, RelationKind};
 use crate::SqlType;
 use millstream_model::{Diagnostic, nearest};
@@ -44,7 +44,9 @@ impl Binder<'_> {
             }));
         };
         let types: Vec<_> = bound.iter().map(type_of).collect();
-        let Some(resolved) = function.resolve(&types).filter(|_| !star) else {
+        let arguments: Vec<_> = types.iter().map(|t| Argument::Value(*t)).collect();
+        let resolved = function.resolve_with::<()>(&arguments, &mut |_, _| Err(()));
+        let Some(resolved) = resolved.ok().filter(|_| !star) else {
             let given: Vec<_> = types.iter().map(|t| t.map_or_else(|| "NULL".to_owned(), |t| t.to_string())).collect();
             return Err(Box::new(
                 Diagnostic::error("sql-arguments", format!("{} does not take these arguments", name.text))

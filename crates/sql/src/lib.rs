@@ -21,6 +21,7 @@ mod operator;
 pub mod parse;
 pub mod plan;
 mod result;
+mod session;
 mod state;
 
 pub use catalog::{Catalog, ColumnSpec, Origin, Relation, sql_type, stream_name};
@@ -29,7 +30,8 @@ pub use error::SqlError;
 pub use millstream_format::sql::{Column, ColumnBuilder, Datum, Decimal, Format, FormatSpec, SqlType};
 pub use parse::ast::RelationKind;
 pub use plan::{PlannedStatement, check};
-pub use result::{Listing, PushQuery, PushRow, QueryState, QueryStatus, StatementResult};
+pub use result::{Executed, Execution, Listing, PushQuery, PushRow, QueryState, QueryStatus, StatementResult};
+pub use session::Session;
 
 /// Where records go that a query could not use: one JSON object each, see `engine::poison`.
 pub const ERROR_TOPIC: &str = "millstream.sql.errors";

@@ -2,9 +2,30 @@
 
 use crate::parse::ast::RelationKind;
 use crate::{ColumnSpec, Datum, Relation, SqlError, SqlType};
+use millstream_model::Diagnostic;
 use serde::Serialize;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+
+/// What became of a list of statements.
+#[derive(Debug, Default)]
+pub struct Execution {
+    /// The statements that were done, in order.
+    pub done: Vec<Executed>,
+    /// The text of the first that failed, and why; the text is empty where none was begun, because the list has mistakes.
+    pub failed: Option<(String, SqlError)>,
+}
+
+/// One statement that was done.
+#[derive(Debug)]
+pub struct Executed {
+    /// Its text.
+    pub sql: String,
+    /// What works, but probably not as meant.
+    pub warnings: Vec<Diagnostic>,
+    /// What it gave back.
+    pub result: StatementResult,
+}
 
 /// The result of one statement.
 #[derive(Debug)]

@@ -10,19 +10,23 @@ use crate::operator::SinkEncoder;
 use crate::parse::ast::{Name, Show};
 use crate::plan::query_plan::{Insert, PersistentQuery};
 use crate::plan::{Action, PlannedStatement, explain_plan};
-use crate::{Listing, Relation, RelationKind, SqlError, StatementResult};
+use crate::{Listing, Relation, RelationKind, Session, SqlError, StatementResult};
 use millstream_bus::{Acks, StartOffset, TopicPartition};
 use millstream_model::{Diagnostic, nearest};
 use std::sync::Arc;
 
 impl Engine {
-    pub(super) async fn run(&self, statement: PlannedStatement) -> Result<StatementResult, SqlError> {
+    pub(super) async fn run(
+        &self,
+        statement: PlannedStatement,
+        session: &mut Session,
+    ) -> Result<StatementResult, SqlError> {
         match statement.action {
             Action::Declare(relation) => self.declare(&relation).await,
             Action::Start(query) => Ok(self.start(query).await),
             Action::Insert(insert) => self.insert(&insert).await,
             Action::Push(plan) => {
-                let start = *self.push_start.lock();
+                let start = push_start(session);
                 let stop = self.stop.subscribe();
                 push::start(&self.bus, &self.clock, &plan, start, stop).await.map(StatementResult::Push)
             }
@@ -35,13 +39,12 @@ impl Engine {
             Action::ExplainQuery(id) => self.explain(&id),
             Action::Explain(lines) => Ok(StatementResult::Listing(explanation(lines))),
             Action::Set { name, value } => {
-                let start = if value.as_deref() == Some("earliest") {
-                    StartOffset::Earliest
-                } else {
-                    StartOffset::Latest
+                let message = format!("{name} is {}", value.as_deref().unwrap_or("latest"));
+                match value {
+                    Some(value) => session.properties.insert(name, value),
+                    None => session.properties.remove(&name),
                 };
-                *self.push_start.lock() = start;
-                Ok(StatementResult::Done(format!("{name} is {}", value.as_deref().unwrap_or("latest"))))
+                Ok(StatementResult::Done(message))
             }
         }
     }
@@ -221,7 +224,7 @@ impl Engine {
             let creates = query.sink.relation.name == relation.name;
             if creates && !query.id.starts_with("INSERTQUERY_") {
                 fills.push(query.id.clone());
-            } else if creates || query.plan.scan.topic == relation.topic {
+            } else if creates || query.plan.reads(&relation.topic) {
                 needs.push(query.id.to_string());
             }
         }
@@ -241,6 +244,18 @@ impl Engine {
             deleted.map_err(SqlError::bus(format!("deleting topic `{}`", relation.topic)))?;
         }
         Ok(StatementResult::Done(format!("{} {name} dropped", kind.word())))
+    }
+}
+
+/// Where a push query begins.
+fn push_start(session: &Session) -> StartOffset {
+    let reset = ["auto.offset.reset", "ksql.streams.auto.offset.reset"]
+        .into_iter()
+        .find_map(|name| session.properties.get(name));
+    if reset.is_some_and(|value| value.eq_ignore_ascii_case("earliest")) {
+        StartOffset::Earliest
+    } else {
+        StartOffset::Latest
     }
 }
 

@@ -13,11 +13,13 @@ mod tests;
 mod topics;
 
 use crate::plan::plan_all;
-use crate::{Catalog, PushQuery, QueryState, QueryStatus, SqlError, StatementResult};
-use millstream_bus::{Bus, StartOffset};
+use crate::{
+    Catalog, Executed, Execution, PushQuery, QueryState, QueryStatus, Session, SqlError, StatementResult,
+};
+use millstream_bus::Bus;
 use millstream_model::metric::{Collect, Page};
 use millstream_model::{Clock, Diagnostic, Severity};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use running::Running;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,8 +35,6 @@ pub struct Engine {
     queries: RwLock<BTreeMap<Arc<str>, Arc<Running>>>,
     /// Held while statements run: one list of statements after the other.
     statements: tokio::sync::Mutex<()>,
-    /// Where push queries begin, as `SET 'auto.offset.reset'` said.
-    push_start: Mutex<StartOffset>,
     stop: watch::Sender<bool>,
 }
 
@@ -47,27 +47,44 @@ impl Engine {
             catalog: RwLock::new(catalog),
             queries: RwLock::default(),
             statements: tokio::sync::Mutex::default(),
-            push_start: Mutex::new(StartOffset::Latest),
             stop: watch::Sender::new(false),
         }
     }
 
     /// Runs every statement of `source` in order. All are checked first: with one mistake in any, none is run.
     pub async fn execute(&self, source: &str) -> Result<Vec<StatementResult>, SqlError> {
+        let Execution { done, failed } = self.execute_in(source, &mut Session::default()).await;
+        match failed {
+            Some((_, error)) => Err(error),
+            None => Ok(done.into_iter().map(|executed| executed.result).collect()),
+        }
+    }
+
+    /// [`Engine::execute`] with what earlier statements of the same client have set, and with what was done before one failed.
+    pub async fn execute_in(&self, source: &str, session: &mut Session) -> Execution {
         let _one_at_a_time = self.statements.lock().await;
+        let mut execution = Execution::default();
         if *self.stop.borrow() {
-            return Err(SqlError::Stopped);
+            execution.failed = Some((String::new(), SqlError::Stopped));
+            return execution;
         }
         let mut catalog = self.catalog.read().clone();
         let (planned, mistakes) = plan_all(&mut catalog, source);
         if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
-            return Err(SqlError::Mistakes(mistakes));
+            execution.failed = Some((String::new(), SqlError::Mistakes(mistakes)));
+            return execution;
         }
-        let mut results = Vec::new();
         for statement in planned {
-            results.push(self.run(statement).await?);
+            let (sql, warnings) = (statement.sql.clone(), statement.warnings.clone());
+            match self.run(statement, session).await {
+                Ok(result) => execution.done.push(Executed { sql, warnings, result }),
+                Err(error) => {
+                    execution.failed = Some((sql, error));
+                    break;
+                }
+            }
         }
-        Ok(results)
+        execution
     }
 
     /// Brings the engine to what a plant folder says now: `catalog` holds the streams of its scan groups, `sources` the
@@ -92,7 +109,7 @@ impl Engine {
         *self.catalog.write() = catalog;
         let mut results = Vec::new();
         for statement in planned {
-            results.push(self.run(statement).await?);
+            results.push(self.run(statement, &mut Session::default()).await?);
         }
         Ok(results)
     }

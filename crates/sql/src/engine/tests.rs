@@ -3,7 +3,7 @@
 use super::*;
 use crate::{PushRow, SqlType};
 use millstream_bus::memory::MemoryBus;
-use millstream_bus::{Acks, FetchLimit, Isolation, Position, Record, TopicPartition, TopicSpec};
+use millstream_bus::{Acks, FetchLimit, Isolation, Position, Record, StartOffset, TopicPartition, TopicSpec};
 use millstream_model::Timestamp;
 use std::time::Duration;
 
@@ -158,8 +158,7 @@ async fn push_queries_give_rows_up_to_their_limit() {
     let expected = vec![text("p1"), Datum::Null, Datum::Int(2), Datum::Int(3)];
     assert_eq!(row, PushRow { values: expected, tombstone: false });
     assert!(latest.next().await.is_none());
-    engine.execute("SET 'auto.offset.reset' = 'earliest';").await.unwrap();
-    let sql = "SELECT asset, COUNT(*), WINDOWSTART FROM press WINDOW TUMBLING (SIZE 1 SECOND) GROUP BY asset EMIT CHANGES;";
+    let sql = "SET 'auto.offset.reset' = 'earliest'; SELECT asset, COUNT(*), WINDOWSTART FROM press WINDOW TUMBLING (SIZE 1 SECOND) GROUP BY asset EMIT CHANGES;";
     let mut earliest = engine.push_query(sql).await.unwrap();
     for n in 1..=3 {
         let row = earliest.next().await.unwrap().unwrap();

@@ -68,6 +68,18 @@ impl Batch {
         }
     }
 
+    /// Rows `start` to `start + len`.
+    pub(crate) fn slice(&self, start: usize, len: usize) -> Self {
+        Self {
+            columns: self.columns.iter().map(|column| column.slice(start, len)).collect(),
+            timestamps: self.timestamps.slice(start, len),
+            offsets: self.offsets.slice(start, len),
+            partition: self.partition,
+            deleted: self.deleted.as_ref().map(|deleted| deleted.slice(start, len)),
+            now_ms: self.now_ms,
+        }
+    }
+
     /// The times as a column, without a copy.
     pub(crate) fn time_column(&self) -> Column {
         Column::BigInt(Int64Array::new(self.timestamps.clone(), None))

@@ -2,8 +2,8 @@
 
 use super::topics::ensure;
 use crate::limits::{BATCH_ROWS_MAX, PUSH_QUEUE_ROWS};
-use crate::operator::Chain;
-use crate::plan::query_plan::{QueryPlan, Step};
+use crate::operator::Graph;
+use crate::plan::query_plan::QueryPlan;
 use crate::{Datum, PushQuery, PushRow, SqlError};
 use millstream_bus::{Bus, FetchLimit, Isolation, Position, Reader, StartOffset, TopicPartition, TopicSpec};
 use millstream_model::Clock;
@@ -20,13 +20,16 @@ pub(super) async fn start(
     start: StartOffset,
     stop: watch::Receiver<bool>,
 ) -> Result<PushQuery, SqlError> {
-    let topic = &plan.scan.topic;
-    let spec = TopicSpec::new(&**topic, plan.scan.partitions.unwrap_or(1));
-    let partitions = ensure(&**bus, &spec).await?;
-    let from =
-        (0..partitions).map(|partition| Position::new(TopicPartition::new(topic.clone(), partition), start));
-    let reader = bus.reader(from.collect(), Isolation::ReadCommitted).await;
-    let reader = reader.map_err(SqlError::bus(format!("reading `{topic}`")))?;
+    let mut from = Vec::new();
+    for scan in plan.scans() {
+        let spec = TopicSpec::new(&*scan.topic, scan.partitions.unwrap_or(1));
+        let partitions = ensure(&**bus, &spec).await?;
+        let at = |partition| Position::new(TopicPartition::new(scan.topic.clone(), partition), start);
+        from.extend((0..partitions).map(at));
+    }
+    let topics = plan.topics().join("`, `");
+    let reader = bus.reader(from, Isolation::ReadCommitted).await;
+    let reader = reader.map_err(SqlError::bus(format!("reading `{topics}`")))?;
     let (sender, rows) = mpsc::channel(PUSH_QUEUE_ROWS);
     let push = Push { plan: plan.clone(), clock: clock.clone(), sender, left: plan.limit };
     let task = tokio::spawn(push.run(reader, stop)).abort_handle();
@@ -56,10 +59,7 @@ impl Push {
     }
 
     async fn rows(&mut self, reader: &mut dyn Reader) -> Result<(), SqlError> {
-        let group = self.plan.group.iter().map(|(group, _)| Step::Group(group.clone()));
-        let steps: Vec<Step> =
-            self.plan.before.iter().cloned().chain(group).chain(self.plan.after.clone()).collect();
-        let mut chain = Chain::new(&self.plan.scan, &steps);
+        let mut graph = Graph::whole(&self.plan);
         let limit = FetchLimit { records_max: BATCH_ROWS_MAX, ..FetchLimit::default() };
         while self.left != Some(0) {
             let fetched = match reader.poll(limit).await {
@@ -74,13 +74,15 @@ impl Push {
                         reader.seek(at, offset).await.map_err(SqlError::bus(format!("reading `{at}`")))?;
                         continue;
                     }
-                    return Err(SqlError::bus(format!("reading `{}`", self.plan.scan.topic))(error));
+                    return Err(SqlError::bus(format!("reading `{}`", self.plan.topics().join("`, `")))(error));
                 }
             };
             for fetched in fetched {
                 let now = self.clock.now();
                 let partition = fetched.partition.partition;
-                let run = catch_unwind(AssertUnwindSafe(|| chain.run(&fetched.records, partition, now.0)));
+                let read = self.plan.scans().position(|scan| *scan.topic == *fetched.partition.topic);
+                let input = read.unwrap_or(0);
+                let run = catch_unwind(AssertUnwindSafe(|| graph.run(input, &fetched.records, partition, now.0)));
                 let processed =
                     run.unwrap_or_else(|_| Err(SqlError::Panicked("while a row was computed".to_owned())))?;
                 for batch in &processed.batches {

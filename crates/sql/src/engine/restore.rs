@@ -3,7 +3,7 @@
 use super::stage::prefix;
 use super::topics::ensure;
 use crate::SqlError;
-use crate::operator::{Chain, Operator};
+use crate::operator::{Graph, Operator};
 use crate::state::{Changes, FINGERPRINT_KEY};
 use bytes::Bytes;
 use millstream_bus::{Bus, FetchLimit, Isolation, Position, Record, StartOffset, TopicPartition, TopicSpec};
@@ -18,16 +18,16 @@ pub(super) fn topic(query_id: &str, state_name: &str) -> String {
 /// Changes that the first commit must add, by changelog: fingerprints, and deletions of state of another shape.
 pub(super) type Pending = Vec<(TopicPartition, Vec<Record>)>;
 
-/// Loads the state of every operator of `chain` for one partition.
+/// Loads the state of every operator of `graph` for one partition.
 pub(super) async fn restore(
     bus: &dyn Bus,
     query_id: &str,
-    chain: &mut Chain,
+    graph: &mut Graph,
     partition: i32,
     partitions: i32,
 ) -> Result<Pending, SqlError> {
     let mut pending = Pending::new();
-    for (name, operator) in chain.stateful() {
+    for (name, operator) in graph.stateful() {
         let topic = topic(query_id, &name);
         ensure(bus, &TopicSpec::compacted(&topic, partitions)).await?;
         let at = TopicPartition::new(topic, partition);

@@ -56,7 +56,7 @@ impl Running {
         QueryStatus {
             id: self.query.id.to_string(),
             sql: self.query.sql.clone(),
-            sources: vec![self.query.plan.scan.topic.to_string()],
+            sources: self.query.plan.topics().iter().map(ToString::to_string).collect(),
             sink: relation.name.to_string(),
             sink_topic: relation.topic.to_string(),
             state: cause.map_or(QueryState::Running, QueryState::Error),

@@ -1,23 +1,28 @@
-//! A query cut into stages: each reads one topic and writes one, partition by partition, in transactions of its own.
+//! A query cut into stages: each reads topics and writes one, partition by partition, in transactions of its own.
 //!
-//! Most queries are one stage. Where rows of one group stand in several partitions of the source, a first stage sends
-//! them to the partition of their group in a repartition topic, and the second one groups them.
+//! Most queries are one stage. Where rows that must meet stand in several partitions, a first stage sends them to the
+//! partition of their key in a repartition topic, and another one takes them from there.
 
-use crate::operator::{SinkEncoder, group_layouts};
-use crate::plan::query_plan::{PersistentQuery, Scan, ScanColumn, Sink, Step};
-use crate::{Relation, RelationKind};
+use crate::operator::{SinkEncoder, StageNode};
+use crate::plan::query_plan::{Exchange, PersistentQuery, PlanNode, QueryPlan, Scan, ScanColumn, Sink};
+use crate::{Format, FormatSpec, Relation, RelationKind};
 use millstream_bus::{CleanupPolicy, TopicSpec, murmur2};
+use millstream_format::sql::Layout;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One stage of a query.
 #[derive(Debug)]
 pub(super) struct Stage {
     pub(super) index: usize,
-    pub(super) scan: Scan,
-    pub(super) steps: Vec<Step>,
+    /// What it reads: topics of equally many partitions, each once.
+    pub(super) inputs: Vec<Scan>,
+    pub(super) nodes: Vec<StageNode>,
     pub(super) encoder: SinkEncoder,
     /// The topic that it writes, as it is made where there is none.
     pub(super) sink: TopicSpec,
+    /// How many partitions each of its inputs has, and so how many tasks it runs as.
+    pub(super) partitions: i32,
 }
 
 /// How much of a query's id stands in names as it is: with what is around it, a topic's name has at most 249 characters.
@@ -34,43 +39,136 @@ pub(super) fn prefix(id: &str) -> String {
     format!("_millstream-query-{clean}.{:08x}", murmur2(id.as_bytes()))
 }
 
-/// The stages of `query` over a source of `partitions` partitions.
-pub(super) fn stages(query: &PersistentQuery, partitions: i32) -> Vec<Arc<Stage>> {
-    let plan = &query.plan;
-    let encoder = sink_encoder(&query.sink);
-    let sink = sink_spec(query, partitions);
-    let Some((group, fields)) = &plan.group else {
-        let stage = Stage { index: 0, scan: plan.scan.clone(), steps: plan.before.clone(), encoder, sink };
-        return vec![Arc::new(stage)];
-    };
-    let behind = std::iter::once(Step::Group(group.clone())).chain(plan.after.iter().cloned());
-    if !plan.regroups || partitions == 1 {
-        let steps = plan.before.iter().cloned().chain(behind).collect();
-        return vec![Arc::new(Stage { index: 0, scan: plan.scan.clone(), steps, encoder, sink })];
+/// The stages of `query`, those that are read from before those that read. `partitions` says how many partitions a
+/// topic has.
+pub(super) fn stages(query: &PersistentQuery, partitions: &BTreeMap<Arc<str>, i32>) -> Vec<Arc<Stage>> {
+    let mut cut = Cut { query, partitions, kinds: query.plan.kinds(), stages: Vec::new() };
+    let Some(last) = query.plan.nodes.len().checked_sub(1) else { return Vec::new() };
+    let open = cut.open(last);
+    let sink = sink_spec(query, open.partitions);
+    cut.close(open, sink_encoder(&query.sink), sink);
+    cut.stages.into_iter().map(Arc::new).collect()
+}
+
+/// A query that is being cut.
+struct Cut<'q> {
+    query: &'q PersistentQuery,
+    partitions: &'q BTreeMap<Arc<str>, i32>,
+    kinds: Vec<RelationKind>,
+    stages: Vec<Stage>,
+}
+
+/// A stage to which nodes can still be added.
+#[derive(Default)]
+struct Open {
+    inputs: Vec<Scan>,
+    nodes: Vec<Placed>,
+    partitions: i32,
+    /// Which of the plan's nodes stand where.
+    places: BTreeMap<usize, Place>,
+}
+
+/// Where a node of the plan stands in an open stage.
+#[derive(Clone, Copy)]
+enum Place {
+    Input(usize),
+    Node(usize),
+}
+
+/// A node of an open stage, with its inputs.
+struct Placed {
+    node: usize,
+    inputs: Vec<Place>,
+}
+
+impl Cut<'_> {
+    /// The stage that ends in a node of the plan.
+    fn open(&mut self, node: usize) -> Open {
+        match self.query.plan.nodes.get(node) {
+            None => Open { partitions: 1, ..Open::default() },
+            Some(PlanNode::Scan(scan)) => {
+                let partitions = self.partitions.get(&scan.topic).copied().unwrap_or(1);
+                let places = BTreeMap::from([(node, Place::Input(0))]);
+                Open { inputs: vec![scan.clone()], nodes: Vec::new(), partitions, places }
+            }
+            Some(PlanNode::Step { input, .. }) => {
+                let input = *input;
+                let mut open = self.open(input);
+                open.add(node, &[input]);
+                open
+            }
+            Some(PlanNode::Repartition { input, exchange }) => {
+                let (input, exchange) = (*input, exchange.clone());
+                let open = self.open(input);
+                if open.partitions == 1 { open.alias(node, input) } else { self.exchange(open, node, &exchange, None) }
+            }
+        }
     }
-    let keys = group.key.len();
-    let topic: Arc<str> = format!("{}-repartition", prefix(&query.id)).into();
-    let send = Stage {
-        index: 0,
-        scan: plan.scan.clone(),
-        steps: plan.before.clone(),
-        encoder: SinkEncoder::for_groups(keys, fields),
+
+    /// Ends a stage with a repartition topic, and opens the one behind it.
+    fn exchange(&mut self, open: Open, node: usize, exchange: &Exchange, partitions: Option<i32>) -> Open {
+        let partitions = partitions.unwrap_or(open.partitions);
+        let topic: Arc<str> = format!("{}-{}-repartition", prefix(&self.query.id), exchange.name).into();
         // Event times may be old; what was read is deleted by the task that read it.
-        sink: TopicSpec::new(&*topic, partitions).config("retention.ms", "-1"),
-    };
-    let (key, value) = group_layouts(keys, fields);
-    let columns = (0..keys).map(ScanColumn::Key).chain((0..value.columns.len()).map(ScanColumn::Value)).collect();
-    let scan = Scan {
-        topic,
-        kind: RelationKind::Stream,
-        key: Some(key),
-        value,
-        columns,
-        window_ms: None,
-        timestamp: None,
-        partitions: Some(partitions),
-    };
-    vec![Arc::new(send), Arc::new(Stage { index: 1, scan, steps: behind.collect(), encoder, sink })]
+        let sink = TopicSpec::new(&*topic, partitions).config("retention.ms", "-1");
+        self.close(open, SinkEncoder::for_exchange(exchange), sink);
+        let scan = Scan {
+            topic,
+            kind: self.kinds.get(node).copied().unwrap_or(RelationKind::Stream),
+            key: None,
+            value: Layout::new(FormatSpec::value(Format::None), exchange.fields.clone()),
+            columns: (0..exchange.fields.len()).map(ScanColumn::Value).collect(),
+            window_ms: None,
+            timestamp: None,
+            partitions: Some(partitions),
+            internal: true,
+        };
+        let places = BTreeMap::from([(node, Place::Input(0))]);
+        Open { inputs: vec![scan], nodes: Vec::new(), partitions, places }
+    }
+
+    fn close(&mut self, open: Open, encoder: SinkEncoder, sink: TopicSpec) {
+        let plan = &self.query.plan;
+        let count = open.inputs.len();
+        let number = |place: Option<&Place>| match place {
+            Some(Place::Input(input)) => *input,
+            Some(Place::Node(node)) => count + *node,
+            None => 0,
+        };
+        let nodes = open.nodes.iter().filter_map(|placed| {
+            let inputs: Vec<usize> = placed.inputs.iter().map(|place| number(Some(place))).collect();
+            self.stage_node(plan, placed.node, &inputs)
+        });
+        let nodes = nodes.collect();
+        let index = self.stages.len();
+        self.stages.push(Stage { index, inputs: open.inputs, nodes, encoder, sink, partitions: open.partitions });
+    }
+
+    fn stage_node(&self, plan: &QueryPlan, node: usize, inputs: &[usize]) -> Option<StageNode> {
+        match (plan.nodes.get(node)?, inputs) {
+            (PlanNode::Step { input, step }, [place]) => {
+                let kind = self.kinds.get(*input).copied().unwrap_or(RelationKind::Stream);
+                Some(StageNode::Step { input: *place, step: step.clone(), kind })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Open {
+    fn add(&mut self, node: usize, inputs: &[usize]) {
+        let inputs = inputs.iter().filter_map(|input| self.places.get(input).copied()).collect();
+        self.places.insert(node, Place::Node(self.nodes.len()));
+        self.nodes.push(Placed { node, inputs });
+    }
+
+    /// The same stage, where `node` is nothing but another one.
+    fn alias(mut self, node: usize, of: usize) -> Self {
+        if let Some(place) = self.places.get(&of).copied() {
+            self.places.insert(node, place);
+        }
+        self
+    }
 }
 
 fn sink_encoder(sink: &Sink) -> SinkEncoder {

@@ -8,6 +8,7 @@ use crate::SqlError;
 use crate::limits::{FENCED_WAIT_MS, RESTART_WAIT_MS_MAX, RESTART_WAIT_MS_MIN};
 use millstream_bus::{Bus, BusError, TopicPartition, TopicSpec};
 use millstream_model::Clock;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -32,16 +33,16 @@ pub(super) fn start(bus: &Arc<dyn Bus>, clock: &Arc<dyn Clock>, running: &Arc<Ru
         let Some(cut) = open(&bus, &query, &opening, &metrics.restarts, stop.clone()).await else { return };
         let mut tasks = JoinSet::new();
         let mut statuses = Vec::new();
-        for (stage, partitions) in cut {
-            for partition in 0..partitions {
+        for stage in cut {
+            for partition in 0..stage.partitions {
                 let status = Arc::new(TaskStatus::default());
                 statuses.push(status.clone());
                 let task = Task {
                     bus: bus.clone(),
                     clock: clock.clone(),
                     query_id: query.id.clone(),
-                    source: TopicPartition::new(stage.scan.topic.clone(), partition),
-                    source_partitions: partitions,
+                    source: TopicPartition::new(stage.inputs[0].topic.clone(), partition),
+                    source_partitions: stage.partitions,
                     stage: stage.clone(),
                     metrics: metrics.clone(),
                     status,
@@ -64,7 +65,7 @@ async fn open(
     status: &TaskStatus,
     restarts: &millstream_model::metric::Counter,
     stop: watch::Receiver<bool>,
-) -> Option<Vec<(Arc<Stage>, i32)>> {
+) -> Option<Vec<Arc<Stage>>> {
     let mut wait = Waits::default();
     loop {
         match cut(bus, query).await {
@@ -84,16 +85,18 @@ async fn open(
 async fn cut(
     bus: &Arc<dyn Bus>,
     query: &crate::plan::query_plan::PersistentQuery,
-) -> Result<Vec<(Arc<Stage>, i32)>, SqlError> {
-    let source = TopicSpec::new(&*query.plan.scan.topic, query.plan.scan.partitions.unwrap_or(1));
-    let mut partitions = ensure(&**bus, &source).await?;
-    let mut cut = Vec::new();
-    for stage in stages(query, partitions) {
-        let written = ensure(&**bus, &stage.sink).await?;
-        cut.push((stage, partitions));
-        partitions = written;
+) -> Result<Vec<Arc<Stage>>, SqlError> {
+    let mut partitions = BTreeMap::new();
+    for scan in query.plan.scans() {
+        let source = TopicSpec::new(&*scan.topic, scan.partitions.unwrap_or(1));
+        partitions.insert(scan.topic.clone(), ensure(&**bus, &source).await?);
     }
-    Ok(cut)
+    // The topics between stages may be there since the query ran over sources with other numbers of partitions.
+    let stages = stages(query, &partitions);
+    for stage in &stages {
+        ensure(&**bus, &stage.sink).await?;
+    }
+    Ok(stages)
 }
 
 async fn keep_running(task: Task, stop: watch::Receiver<bool>) {

@@ -1,6 +1,6 @@
-//! One partition of one stage: the only async code around a chain of operators.
+//! One partition of one stage: the only async code around a graph of operators.
 //!
-//! Read what has arrived, run the chain, then in one transaction: append its output, its changed state and what it
+//! Read what has arrived, run the graph, then in one transaction: append its output, its changed state and what it
 //! could not use, commit the input's offset. Whatever goes wrong, the task begins again from its last commit.
 
 use super::poison;
@@ -11,7 +11,8 @@ use super::topics::ensure;
 use crate::limits::{
     APPEND_BYTES_MAX, BATCH_ROWS_MAX, CAUSE_CHARS_MAX, LAG_INTERVAL_MS, RECORD_FRAME_BYTES, RESULT_BYTES_MAX,
 };
-use crate::operator::{Chain, Encoded, Processed, RowFault};
+use crate::operator::{Encoded, Graph, Processed, RowFault};
+use crate::plan::query_plan::NullKey;
 use crate::state::Changes;
 use crate::{ERROR_TOPIC, SqlError};
 use millstream_bus::{
@@ -51,7 +52,7 @@ pub(super) struct Suspects {
 /// A task with its state, between two commits.
 struct Attempt<'t> {
     task: &'t Task,
-    chain: Chain,
+    graph: Graph,
     reader: Box<dyn Reader>,
     producer: Box<dyn TransactionalProducer>,
     group: String,
@@ -98,8 +99,8 @@ impl Task {
         let id = format!("{group}-{}-{partition}", self.stage.index);
         let producer =
             bus.transactional(&id).await.map_err(SqlError::bus(format!("opening the producer `{id}`")))?;
-        let mut chain = Chain::new(&self.stage.scan, &self.stage.steps);
-        let pending = restore(bus, &self.query_id, &mut chain, partition, self.source_partitions).await?;
+        let mut graph = Graph::new(&self.stage.inputs, &self.stage.nodes);
+        let pending = restore(bus, &self.query_id, &mut graph, partition, self.source_partitions).await?;
         let committed = bus.committed(&group, std::slice::from_ref(&self.source)).await;
         let committed = committed.map_err(SqlError::bus(format!("reading the offsets of `{group}`")))?;
         let start = match committed.into_iter().next().flatten() {
@@ -121,7 +122,7 @@ impl Task {
             TopicPartitions { topic: self.stage.sink.name.as_str().into(), partitions: sink_partitions };
         Ok(Attempt {
             task: self,
-            chain,
+            graph,
             reader,
             producer,
             group,
@@ -215,9 +216,9 @@ impl Attempt<'_> {
 
     fn run(&mut self, records: &[ReceivedRecord], suspects: &mut Suspects) -> Result<Processed, SqlError> {
         let now = self.task.clock.now();
-        let (chain, partition) = (&mut self.chain, self.task.source.partition);
-        // After a panic the chain is thrown away with the attempt, so that nobody sees what is half done in it.
-        let result = catch_unwind(AssertUnwindSafe(|| chain.run(records, partition, now.0)));
+        let (graph, partition) = (&mut self.graph, self.task.source.partition);
+        // After a panic the graph is thrown away with the attempt, so that nobody sees what is half done in it.
+        let result = catch_unwind(AssertUnwindSafe(|| graph.run(0, records, partition, now.0)));
         result.unwrap_or_else(|panic| {
             if let [record] = records {
                 suspects.skip.insert(record.offset);
@@ -251,7 +252,7 @@ impl Attempt<'_> {
         for (at, records) in self.pending.drain(..) {
             appends.entry(at).or_default().extend(records);
         }
-        for (name, operator) in self.chain.stateful() {
+        for (name, operator) in self.graph.stateful() {
             let mut changes = Changes::new();
             operator.save(&mut changes);
             if !changes.is_empty() {
@@ -333,15 +334,16 @@ fn pieces(records: Vec<Record>) -> Vec<Vec<Record>> {
     pieces
 }
 
-/// Rows on their way to a group that have no key are in no group: that is said, as the grouping itself says it.
+/// Rows on their way to another partition that have no key: that is said, as the operator behind says it.
 fn missing_keys(stage: &Stage, batch: &crate::batch::Batch, faults: &mut Vec<RowFault>) {
-    if !stage.encoder.needs_key() {
+    let null_key = stage.encoder.null_key();
+    if null_key == NullKey::Stays {
         return;
     }
     for row in 0..batch.rows() {
         let missing = stage.encoder.key_slots().iter().position(|slot| batch.columns[*slot].is_null(row));
         if let Some(column) = missing {
-            let message = format!("group key {} is NULL; the row is in no group", column + 1);
+            let message = null_key.message(column + 1);
             faults.push(RowFault { offset: batch.offsets[row], message });
         }
     }

@@ -21,7 +21,7 @@ impl Filter {
 }
 
 impl Operator for Filter {
-    fn on_batch(&mut self, mut batch: Batch, out: &mut Output) -> Result<(), SqlError> {
+    fn on_batch(&mut self, _port: usize, mut batch: Batch, out: &mut Output) -> Result<(), SqlError> {
         let keep = truths(&self.condition, &batch, &mut out.faults);
         if self.kind == RelationKind::Table {
             let refused = !&keep;

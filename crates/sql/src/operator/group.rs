@@ -8,7 +8,7 @@ use super::{Operator, Output, RowFault};
 use crate::batch::Batch;
 use crate::limits::STATE_ENTRIES_MAX;
 use crate::parse::ast::Emit;
-use crate::plan::query_plan::Group as Plan;
+use crate::plan::query_plan::{Group as Plan, NullKey};
 use crate::state::{CLOCK_KEY, Changes, ENTRY, damaged, decode, encode};
 use crate::{Column, ColumnBuilder, Datum, SqlError, SqlType};
 use arrow_array::Int64Array;
@@ -92,7 +92,7 @@ impl Group {
         key.clear();
         let columns = &batch.columns[..self.plan.key.len()];
         if let Some(column) = columns.iter().position(|column| column.is_null(row)) {
-            let message = format!("group key {} is NULL; the row is in no group", column + 1);
+            let message = NullKey::NoGroup.message(column + 1);
             out.faults.push(RowFault { offset: batch.offsets[row], message });
             return None;
         }
@@ -245,7 +245,7 @@ fn results(plan: &Plan, entry: &Entry, offset: i64, into: &mut [ColumnBuilder], 
 }
 
 impl Operator for Group {
-    fn on_batch(&mut self, batch: Batch, out: &mut Output) -> Result<(), SqlError> {
+    fn on_batch(&mut self, _port: usize, batch: Batch, out: &mut Output) -> Result<(), SqlError> {
         let rows = batch.rows();
         let mut emitted = Emitted {
             keep: BooleanBufferBuilder::new(rows),

@@ -45,7 +45,7 @@ impl Keyed {
 }
 
 impl Operator for Keyed {
-    fn on_batch(&mut self, batch: Batch, out: &mut Output) -> Result<(), SqlError> {
+    fn on_batch(&mut self, _port: usize, batch: Batch, out: &mut Output) -> Result<(), SqlError> {
         let mut args: Vec<Column> = Vec::new();
         for node in &self.plan.args {
             args.push(node.evaluate(&batch, &mut |row, fault| {

@@ -1,15 +1,16 @@
 //! The steps of a running query. Synchronous and deterministic: same input and state, same output. No I/O, no clock.
 
-mod chain;
+mod exchange;
 mod filter;
+mod graph;
 mod group;
 mod keyed;
 mod project;
 mod scan;
 mod sink;
 
-pub(crate) use chain::{Chain, Processed};
-pub(crate) use sink::{Encoded, SinkEncoder, group_layouts};
+pub(crate) use graph::{Graph, Processed, StageNode};
+pub(crate) use sink::{Encoded, SinkEncoder};
 
 use crate::SqlError;
 use crate::batch::Batch;
@@ -36,8 +37,8 @@ pub(crate) struct RowFault {
 
 /// One step of a running query.
 pub(crate) trait Operator: Send + fmt::Debug {
-    /// Takes rows in, gives rows out.
-    fn on_batch(&mut self, batch: Batch, out: &mut Output) -> Result<(), SqlError>;
+    /// Takes rows in, gives rows out. `port` says which input they come from: 0 is the left or only one, 1 the right.
+    fn on_batch(&mut self, port: usize, batch: Batch, out: &mut Output) -> Result<(), SqlError>;
 
     /// The name of its state, where it has one: a part of the changelog topic's name.
     fn state_name(&self) -> Option<String> {

@@ -18,7 +18,7 @@ impl Project {
 }
 
 impl Operator for Project {
-    fn on_batch(&mut self, batch: Batch, out: &mut Output) -> Result<(), SqlError> {
+    fn on_batch(&mut self, _port: usize, batch: Batch, out: &mut Output) -> Result<(), SqlError> {
         let faults = &mut out.faults;
         let columns = self.nodes.iter().map(|node| {
             node.evaluate(&batch, &mut |row, fault| {

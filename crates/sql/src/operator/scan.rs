@@ -1,6 +1,6 @@
 //! Records into batches: only the columns that the query needs.
 
-use super::RowFault;
+use super::{RowFault, exchange};
 use crate::batch::Batch;
 use crate::plan::query_plan::{Scan as Plan, ScanColumn};
 use crate::{Column, ColumnBuilder, RelationKind, SqlType};
@@ -66,6 +66,10 @@ impl Scan {
         let record = &received.record;
         let mut deleted = false;
         let decoded = match &record.value {
+            Some(value) if self.plan.internal => {
+                deleted = exchange::read(value, &mut self.value_builders)?;
+                Decoded::Row
+            }
             Some(value) => {
                 self.values.decode(value, &mut self.value_builders).map_err(|error| error.to_string())?
             }

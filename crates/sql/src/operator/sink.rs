@@ -1,8 +1,8 @@
 //! Batches into records.
 
-use super::RowFault;
+use super::{RowFault, exchange};
 use crate::batch::Batch;
-use crate::plan::query_plan::Fields;
+use crate::plan::query_plan::{Exchange, NullKey};
 use crate::{Column, Format, FormatSpec, RelationKind};
 use bytes::Bytes;
 use millstream_bus::{Record, partition_for_key};
@@ -20,8 +20,8 @@ pub(crate) struct SinkEncoder {
     window_start: Option<usize>,
     timestamp: Option<usize>,
     kind: RelationKind,
-    /// Whether rows without a key are left out, because whoever reads them groups by it.
-    needs_key: bool,
+    /// Where rows go to another stage of the query: what happens to those without a key.
+    exchange: Option<NullKey>,
 }
 
 /// A record with the partition that it goes to, and the offset of the one that it comes from.
@@ -58,7 +58,7 @@ impl SinkEncoder {
             window_start,
             timestamp: None,
             kind,
-            needs_key: false,
+            exchange: None,
         }
     }
 
@@ -68,17 +68,20 @@ impl SinkEncoder {
         self
     }
 
-    /// An encoder for rows on their way to the partitions of their groups; the first `keys` of `fields` are the key.
-    pub(crate) fn for_groups(keys: usize, fields: &Fields) -> Self {
-        let (key, value) = group_layouts(keys, fields);
-        let slots = (0..keys).collect();
-        let rest = (keys..fields.len()).collect();
-        Self { needs_key: true, ..Self::new(slots, Some(&key), rest, &value, None, RelationKind::Stream) }
+    /// An encoder for rows on their way to another stage.
+    pub(crate) fn for_exchange(exchange: &Exchange) -> Self {
+        let fields = exchange.key.iter().filter_map(|slot| exchange.fields.get(*slot).cloned()).collect();
+        let key = Layout::new(FormatSpec::key(Format::Json), fields);
+        let value = Layout::new(FormatSpec::value(Format::None), Vec::new());
+        let slots = (0..exchange.fields.len()).collect();
+        let kind = RelationKind::Stream;
+        let plain = Self::new(exchange.key.clone(), Some(&key), slots, &value, None, kind);
+        Self { exchange: Some(exchange.null_key), ..plain }
     }
 
-    /// Whether rows without a whole key are left out.
-    pub(crate) const fn needs_key(&self) -> bool {
-        self.needs_key
+    /// What happens to rows without a whole key.
+    pub(crate) fn null_key(&self) -> NullKey {
+        self.exchange.unwrap_or(NullKey::Stays)
     }
 
     /// The slots of the key.
@@ -128,7 +131,7 @@ impl SinkEncoder {
         partitions: i32,
         buffer: &mut Vec<u8>,
     ) -> Result<Option<Placed>, EncodeError> {
-        if self.needs_key && key.iter().any(|column| column.is_null(row)) {
+        if self.null_key() != NullKey::Stays && key.iter().any(|column| column.is_null(row)) {
             return Ok(None);
         }
         let start = buffer.len();
@@ -154,19 +157,14 @@ impl SinkEncoder {
         }
         let key = encoder.is_some().then_some(start..buffer.len());
         let start = buffer.len();
+        if self.exchange.is_some() {
+            exchange::write(batch, value, row, buffer);
+            return Ok(Some(Placed { key, value: Some(start..buffer.len()), partition, row }));
+        }
         if batch.is_deleted(row) {
             return Ok(Some(Placed { key, value: None, partition, row }));
         }
         self.value_encoder.encode(value, row, buffer)?;
         Ok(Some(Placed { key, value: Some(start..buffer.len()), partition, row }))
     }
-}
-
-/// How rows on their way to the partitions of their groups stand in a repartition topic. Nobody else reads it.
-pub(crate) fn group_layouts(keys: usize, fields: &Fields) -> (Layout, Layout) {
-    let (key, value) = fields.split_at(keys.min(fields.len()));
-    (
-        Layout::new(FormatSpec::key(Format::Json), key.to_vec()),
-        Layout::new(FormatSpec::value(Format::Json), value.to_vec()),
-    )
 }

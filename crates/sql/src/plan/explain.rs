@@ -1,7 +1,7 @@
 //! `EXPLAIN`: a plan in words, one line per step.
 
 use super::Action;
-use super::query_plan::{Group, QueryPlan, ScanColumn, Step};
+use super::query_plan::{Group, PlanNode, QueryPlan, ScanColumn, Step};
 use crate::parse::ast::Emit;
 use millstream_model::format_duration;
 use std::time::Duration;
@@ -26,22 +26,7 @@ pub(crate) fn of_action(action: &Action) -> Vec<(String, String)> {
 
 /// Step and detail of a query.
 pub(crate) fn of_plan(plan: &QueryPlan) -> Vec<(String, String)> {
-    let mut lines = Vec::new();
-    let scan = &plan.scan;
-    let used = scan.columns.iter().filter(|column| matches!(column, ScanColumn::Value(_))).count();
-    let names: Vec<_> = scan.value.columns.iter().map(|(name, sql_type)| format!("{name} {sql_type}")).collect();
-    lines.push((
-        "Source".to_owned(),
-        format!("topic {}, decodes {used} columns: {}", scan.topic, names.join(", ")),
-    ));
-    lines.extend(plan.before.iter().map(step));
-    if let Some((group, _)) = &plan.group {
-        if plan.regroups {
-            lines.push(("Repartition".to_owned(), "where the source has several partitions".to_owned()));
-        }
-        lines.push(("Group".to_owned(), of_group(group)));
-    }
-    lines.extend(plan.after.iter().map(step));
+    let mut lines: Vec<_> = plan.nodes.iter().map(node).collect();
     let fields: Vec<_> = plan
         .output
         .iter()
@@ -51,7 +36,23 @@ pub(crate) fn of_plan(plan: &QueryPlan) -> Vec<(String, String)> {
     lines
 }
 
-fn step(step: &Step) -> (String, String) {
+fn node(node: &PlanNode) -> (String, String) {
+    match node {
+        PlanNode::Scan(scan) => {
+            let used = scan.columns.iter().filter(|column| matches!(column, ScanColumn::Value(_))).count();
+            let name = |(name, sql_type): &(_, _)| format!("{name} {sql_type}");
+            let names: Vec<_> = scan.value.columns.iter().map(name).collect();
+            let detail = format!("topic {}, decodes {used} columns: {}", scan.topic, names.join(", "));
+            ("Source".to_owned(), detail)
+        }
+        PlanNode::Step { step, .. } => of_step(step),
+        PlanNode::Repartition { .. } => {
+            ("Repartition".to_owned(), "where the source has several partitions".to_owned())
+        }
+    }
+}
+
+fn of_step(step: &Step) -> (String, String) {
     match step {
         Step::Keyed(keyed) => {
             ("Memory".to_owned(), format!("{}, one value per key, changelog", keyed.function.name))

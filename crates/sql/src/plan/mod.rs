@@ -113,10 +113,10 @@ impl PlannedStatement {
         match &action {
             Action::Start(query) => {
                 query_id = Some(query.id.clone());
-                sources.push(query.plan.scan.topic.clone());
+                sources = query.plan.topics();
                 sink_topic = Some(query.sink.relation.topic.clone());
             }
-            Action::Push(plan) => sources.push(plan.scan.topic.clone()),
+            Action::Push(plan) => sources = plan.topics(),
             Action::Insert(insert) => sink_topic = Some(insert.relation.topic.clone()),
             _ => {}
         }

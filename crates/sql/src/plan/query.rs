@@ -1,7 +1,7 @@
 //! `SELECT` into a [`QueryPlan`].
 
 use super::bind::{Binder, Context, GroupContext, Mistake, not_yet};
-use super::query_plan::{Fields, Group, OutputColumn, QueryPlan, Step, Window};
+use super::query_plan::{Exchange, Fields, Group, NullKey, OutputColumn, PlanNode, QueryPlan, Step, Window};
 use super::scope::{Scope, is_reserved};
 use crate::expression::{Node, NodeKind};
 use crate::limits::DEFAULT_WINDOW_KEEP_MS;
@@ -180,11 +180,7 @@ impl Planner<'_, '_> {
         before.extend(binder.keyed.into_iter().map(Step::Keyed));
         before.push(Step::Project(nodes));
         QueryPlan {
-            scan: self.scope.scan(),
-            before,
-            group: None,
-            regroups: false,
-            after: Vec::new(),
+            nodes: in_a_row(self.scope, before),
             key_format: self.key_format.unwrap_or(if keys.is_empty() { Format::None } else { format }),
             output,
             kind: relation.kind,
@@ -242,12 +238,23 @@ impl Planner<'_, '_> {
         }
         let emit = self.query.emit.as_ref().map_or(Emit::Changes, |(emit, _)| *emit);
         let group = Group { key, window, calls: group.calls, emit, having };
+        let key_slots = (0..group.key.len()).collect();
+        let mut plan = in_a_row(self.scope, before);
+        if regroups {
+            let exchange = Exchange {
+                name: "group".to_owned(),
+                key: key_slots,
+                fields: inputs,
+                null_key: NullKey::NoGroup,
+                placed: false,
+            };
+            plan.push(PlanNode::Repartition { input: plan.len() - 1, exchange });
+        }
+        for step in [Step::Group(group), Step::Project(nodes)] {
+            plan.push(PlanNode::Step { input: plan.len() - 1, step });
+        }
         Some(QueryPlan {
-            scan: self.scope.scan(),
-            before,
-            group: Some((group, inputs)),
-            regroups,
-            after: vec![Step::Project(nodes)],
+            nodes: plan,
             output,
             kind: RelationKind::Table,
             key_format,
@@ -406,6 +413,15 @@ impl Planner<'_, '_> {
             }
         }
     }
+}
+
+/// A scan with one step after the other.
+fn in_a_row(scope: &Scope, steps: Vec<Step>) -> Vec<PlanNode> {
+    let mut nodes = vec![PlanNode::Scan(scope.scan())];
+    for step in steps {
+        nodes.push(PlanNode::Step { input: nodes.len() - 1, step });
+    }
+    nodes
 }
 
 /// Whether an expression is just this column.

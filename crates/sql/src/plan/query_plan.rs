@@ -25,6 +25,8 @@ pub(crate) struct Scan {
     pub(crate) timestamp: Option<usize>,
     /// How many partitions the topic gets where it has to be made.
     pub(crate) partitions: Option<i32>,
+    /// Whether the topic is one of the query's own, written by [`Exchange`]; only the value is read then.
+    pub(crate) internal: bool,
 }
 
 /// One column of a scanned batch.
@@ -106,30 +108,114 @@ pub(crate) struct Sink {
     pub(crate) timestamp: Option<usize>,
 }
 
-/// A query.
+/// A query: nodes, each behind those that it takes its rows from. The last one gives the result.
 #[derive(Debug, Clone)]
 pub(crate) struct QueryPlan {
-    pub(crate) scan: Scan,
-    /// What happens to the rows as they are read; the last step gives the group's keys and arguments where there is one.
-    pub(crate) before: Vec<Step>,
-    /// Grouping, and the fields of what it takes in, for the case that rows move to other partitions first.
-    pub(crate) group: Option<(Group, Fields)>,
-    /// Whether rows of one group may stand in several partitions of the source.
-    pub(crate) regroups: bool,
-    /// What happens to the groups.
-    pub(crate) after: Vec<Step>,
-    /// The names and types of the result's columns; those of the key are marked.
+    pub(crate) nodes: Vec<PlanNode>,
+    /// The names and types of the result's columns, which are the first of the last node's; those of the key are marked.
     pub(crate) output: Vec<OutputColumn>,
     /// Whether the result is a stream or a table.
     pub(crate) kind: RelationKind,
     /// The key's format where the statement does not say one.
     pub(crate) key_format: Format,
-    /// The length of the windows in the result's key, in milliseconds.
+    /// The window that the query groups by.
     pub(crate) window: Option<Window>,
+    /// The length of the windows in the result's key, in milliseconds.
     pub(crate) window_ms: Option<i64>,
-    /// The column after the last step that holds the window's start.
+    /// The column of the last node that holds the window's start.
     pub(crate) window_start: Option<usize>,
     pub(crate) limit: Option<u64>,
+}
+
+/// One node of a query. Numbers of inputs are places in [`QueryPlan::nodes`].
+#[derive(Debug, Clone)]
+pub(crate) enum PlanNode {
+    /// Reads a topic.
+    Scan(Scan),
+    /// Does something to the rows of one input.
+    Step { input: usize, step: Step },
+    /// Sends rows to the partition of their key, where they are not there anyway.
+    Repartition { input: usize, exchange: Exchange },
+}
+
+/// Rows on their way to the partition of a key: through a topic of their own, unless all is one partition.
+#[derive(Debug, Clone)]
+pub(crate) struct Exchange {
+    /// A word for its topic's name, unique in the query.
+    pub(crate) name: String,
+    /// Which columns are the key.
+    pub(crate) key: Vec<usize>,
+    /// All columns.
+    pub(crate) fields: Fields,
+    /// What happens to rows whose key is `NULL`.
+    pub(crate) null_key: NullKey,
+    /// Whether rows are where they belong already if the topics that meet have equally many partitions.
+    pub(crate) placed: bool,
+}
+
+/// What happens to rows without a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NullKey {
+    /// They are in no group: left out, and said.
+    NoGroup,
+    /// They join nothing: left out, and said.
+    NoMatch,
+    /// They stay in their partition.
+    Stays,
+}
+
+impl NullKey {
+    /// What is said of a row whose key has `NULL` in its column of this number, from 1 on.
+    pub(crate) fn message(self, column: usize) -> String {
+        match self {
+            Self::NoGroup => format!("group key {column} is NULL; the row is in no group"),
+            Self::NoMatch | Self::Stays => format!("join key {column} is NULL; the row joins nothing"),
+        }
+    }
+}
+
+impl QueryPlan {
+    /// What the query reads.
+    pub(crate) fn scans(&self) -> impl Iterator<Item = &Scan> {
+        self.nodes.iter().filter_map(|node| if let PlanNode::Scan(scan) = node { Some(scan) } else { None })
+    }
+
+    /// The topics that it reads, each once.
+    pub(crate) fn topics(&self) -> Vec<Arc<str>> {
+        let mut topics: Vec<_> = self.scans().map(|scan| scan.topic.clone()).collect();
+        topics.sort();
+        topics.dedup();
+        topics
+    }
+
+    /// Whether it reads this topic.
+    pub(crate) fn reads(&self, topic: &str) -> bool {
+        self.scans().any(|scan| *scan.topic == *topic)
+    }
+
+    /// Whether each node gives a stream or a table.
+    pub(crate) fn kinds(&self) -> Vec<RelationKind> {
+        let mut kinds: Vec<RelationKind> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let of = |input: &usize| kinds.get(*input).copied().unwrap_or(RelationKind::Stream);
+            kinds.push(match node {
+                PlanNode::Scan(scan) => scan.kind,
+                PlanNode::Step { step: Step::Group(_), .. } => RelationKind::Table,
+                PlanNode::Step { input, .. } | PlanNode::Repartition { input, .. } => of(input),
+            });
+        }
+        kinds
+    }
+}
+
+impl PlanNode {
+    /// The nodes that it takes its rows from, by port.
+    pub(crate) fn inputs(&self) -> Vec<usize> {
+        match self {
+            Self::Scan(_) => Vec::new(),
+            Self::Step { input, .. } | Self::Repartition { input, .. } => vec![*input],
+        }
+    }
 }
 
 /// One column of a result.

@@ -171,6 +171,7 @@ impl Scope {
             window_ms: relation.window_ms,
             timestamp,
             partitions: relation.partitions,
+            internal: false,
             value: Layout::new(relation.value.clone(), value),
         }
     }

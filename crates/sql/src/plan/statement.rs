@@ -3,7 +3,7 @@
 use super::Action;
 use super::options::{Place, With};
 use super::query::{Mistakes, Purpose, no_relation, plan as plan_query};
-use super::query_plan::{OutputColumn, PersistentQuery, QueryPlan, Sink};
+use super::query_plan::{OutputColumn, PersistentQuery, PlanNode, QueryPlan, Sink, Step};
 use super::scope::is_reserved;
 use crate::function::{aggregate, keyed, names, scalar};
 use crate::parse::ast::{
@@ -362,7 +362,7 @@ fn plan_create_as(
         relation.timestamp = timestamp(&with, &declared, mistakes);
     }
     check_key_format(&relation, &create.name.place, mistakes);
-    if relation.topic == plan.scan.topic {
+    if plan.reads(&relation.topic) {
         mistakes.push(
             Diagnostic::error(
                 "sql-loop",
@@ -425,7 +425,7 @@ fn plan_insert(
         let message = "INSERT INTO goes from streams into streams".to_owned();
         return refuse(mistakes, wrong(message, "use CREATE TABLE … AS SELECT".to_owned()));
     }
-    if relation.topic == plan.scan.topic {
+    if plan.reads(&relation.topic) {
         let message = format!("the query would read its own result from topic `{}`", relation.topic);
         return refuse(mistakes, wrong(message, "insert into a stream over another topic".to_owned()));
     }
@@ -466,7 +466,7 @@ fn plan_insert(
 
 /// Makes the output column of a stream query the wider type of its target.
 fn widen(plan: &mut QueryPlan, slot: usize, to: SqlType) {
-    if let Some(super::query_plan::Step::Project(nodes)) = plan.before.last_mut()
+    if let Some(PlanNode::Step { step: Step::Project(nodes), .. }) = plan.nodes.last_mut()
         && let Some(node) = nodes.get_mut(slot)
     {
         *node = node.clone().cast_to(to);

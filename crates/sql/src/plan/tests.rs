@@ -1,7 +1,7 @@
 //! Goal: whatever is typed, checking it ends in plans or mistakes with places, never in a panic.
 
 use crate::limits::EXPRESSION_DEPTH_MAX;
-use crate::operator::Chain;
+use crate::operator::Graph;
 use crate::plan::Action;
 use crate::{Catalog, SqlType, check};
 use millstream_bus::{ReceivedRecord, Record};
@@ -116,11 +116,11 @@ fn the_deepest_expressions_fit_an_ordinary_stack() {
             });
             let planned = planned.expect("one of them is right");
             let Action::Push(plan) = &planned[0].action else { panic!("a push query") };
-            let mut chain = Chain::new(&plan.scan, &plan.before);
+            let mut graph = Graph::whole(plan);
             let record = Record::new(None, Some("{\"state\":1}".into()), Timestamp(0));
             let records = vec![ReceivedRecord { offset: 0, record }; 9];
-            assert_eq!(chain.run(&records, 0, 0).expect("it runs").batches[0].rows(), 9);
-            assert_eq!(chain.run(&records[..1], 0, 0).expect("it runs").batches[0].rows(), 1);
+            assert_eq!(graph.run(0, &records, 0, 0).expect("it runs").batches[0].rows(), 9);
+            assert_eq!(graph.run(0, &records[..1], 0, 0).expect("it runs").batches[0].rows(), 1);
         });
         run.expect("a thread").join().expect("the stack holds");
     }

@@ -41,3 +41,21 @@ pub const LAG_INTERVAL_MS: u64 = 1_000;
 pub const VALUE_BYTES_MAX: usize = 4 << 20;
 /// The most values that an array, map or struct made by an expression holds, those inside it included; each takes 32 bytes.
 pub const VALUE_ELEMENTS_MAX: usize = 200_000;
+/// How long `ASSERT` waits where it does not say, in milliseconds: ksqlDB's default.
+pub const ASSERT_WAIT_MS: i64 = 1_000;
+/// The longest regular expression in bytes.
+pub const PATTERN_BYTES_MAX: usize = 4_096;
+/// How large one compiled regular expression may become, in bytes; repetitions of repetitions grow without end.
+pub const PATTERN_PROGRAM_BYTES_MAX: usize = 1 << 20;
+/// How often a regular expression may step back in one text before it is given up: some milliseconds.
+pub const PATTERN_STEPS_MAX: usize = 100_000;
+/// Compiled regular expressions that a thread keeps of those that come as values and not as constants.
+pub const PATTERN_CACHE_MAX: usize = 32;
+/// Values that `COLLECT_LIST` and `COLLECT_SET` keep of one group; Confluent Cloud's `ksql.functions.collect_list.limit`.
+pub const COLLECTED_VALUES_MAX: usize = 1_000;
+/// Texts that `HISTOGRAM` counts in one group, as in ksqlDB.
+pub const HISTOGRAM_ENTRIES_MAX: usize = 1_000;
+/// Values that `TOPK`, `TOPKDISTINCT`, `EARLIEST_BY_OFFSET` and `LATEST_BY_OFFSET` may be asked to keep of one group.
+pub const POSITIONS_MAX: usize = 10_000;
+/// Elements that `CUBE_EXPLODE` takes: a row becomes two to their power.
+pub const CUBE_COLUMNS_MAX: usize = 12;

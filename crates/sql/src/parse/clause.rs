@@ -1,31 +1,36 @@
 //! `SELECT` with its clauses, and `WITH (…)`.
 
-use super::ast::{Emit, Name, Query, SelectItem, Source, WindowClause, WindowKind, WithOption};
+use super::ast::{Emit, Join, JoinKind, Name, Query, SelectItem, Source, WithOption};
 use super::token::TokenKind;
-use super::{Mistake, Parser, not_yet};
+use super::{Mistake, Parser};
 use millstream_model::Diagnostic;
 
-/// Units of `SIZE`, `RETENTION` and `GRACE PERIOD` in milliseconds, singular.
-const UNITS: &[(&str, i64)] =
-    &[("MILLISECOND", 1), ("SECOND", 1_000), ("MINUTE", 60_000), ("HOUR", 3_600_000), ("DAY", 86_400_000)];
-
-impl Parser {
+impl Parser<'_> {
     pub(super) fn query(&mut self) -> Result<Query, Mistake> {
         let first = self.at;
         self.expect_word("SELECT")?;
         if self.peek().is_word("DISTINCT") {
-            return Err(not_yet("`SELECT DISTINCT`", self.peek().place.clone(), "use GROUP BY"));
+            return Err(Box::new(
+                Diagnostic::error("sql-unsupported", "there is no SELECT DISTINCT")
+                    .label("not in ksqlDB's dialect")
+                    .help("GROUP BY the columns in a CREATE TABLE … AS SELECT: a table has every key once")
+                    .at(self.peek().place.clone()),
+            ));
         }
         let items = self.comma_separated(Self::select_item)?;
         self.expect_word("FROM")?;
-        let name = self.name("a stream or table")?;
-        let alias = if self.take_word("AS") { Some(self.name("an alias")?) } else { self.bare_alias()? };
-        let (from, joins) = (Source { name, alias }, Vec::new());
-        for word in ["JOIN", "INNER", "LEFT", "RIGHT", "FULL", "OUTER"] {
-            if self.peek().is_word(word) {
-                let place = self.peek().place.clone();
-                return Err(not_yet("a join", place, "put the columns into one stream at its source"));
-            }
+        let from = self.source()?;
+        let mut joins = Vec::new();
+        while let Some(join) = self.join()? {
+            joins.push(join);
+        }
+        if self.peek().is_symbol(",") {
+            return Err(Box::new(
+                Diagnostic::error("sql-join", "sources are joined in words")
+                    .label("expected JOIN")
+                    .help("FROM a JOIN b WITHIN 10 SECONDS ON a.id = b.id")
+                    .at(self.peek().place.clone()),
+            ));
         }
         let window = if self.take_word("WINDOW") { Some(self.window()?) } else { None };
         let filter = if self.take_word("WHERE") { Some(self.expr()?) } else { None };
@@ -36,6 +41,54 @@ impl Parser {
         let limit = self.limit()?;
         let place = self.place_from(first);
         Ok(Query { items, from, joins, window, filter, group_by, partition_by, having, emit, limit, place })
+    }
+
+    fn source(&mut self) -> Result<Source, Mistake> {
+        if self.peek().is_symbol("(") {
+            return Err(Box::new(
+                Diagnostic::error("sql-subquery", "a query cannot stand inside another one")
+                    .label("expected a stream or table")
+                    .help("CREATE STREAM … AS SELECT … makes a stream of the inner one; select from that")
+                    .at(self.peek().place.clone()),
+            ));
+        }
+        let name = self.name("a stream or table")?;
+        let alias = if self.take_word("AS") { Some(self.name("an alias")?) } else { self.bare_alias()? };
+        Ok(Source { name, alias })
+    }
+
+    fn join(&mut self) -> Result<Option<Join>, Mistake> {
+        let first = self.at;
+        let kind = if self.take_word("JOIN") {
+            JoinKind::Inner
+        } else {
+            let kind = match &self.peek().kind {
+                TokenKind::Word(word) => match word.as_str() {
+                    "INNER" => JoinKind::Inner,
+                    "LEFT" => JoinKind::Left,
+                    "RIGHT" => JoinKind::Right,
+                    "FULL" => JoinKind::Full,
+                    "OUTER" | "CROSS" | "NATURAL" => {
+                        return Err(self.unexpected(&["JOIN", "LEFT", "RIGHT", "FULL", "INNER"]));
+                    }
+                    _ => return Ok(None),
+                },
+                _ => return Ok(None),
+            };
+            self.advance();
+            if kind != JoinKind::Inner {
+                self.take_word("OUTER");
+            }
+            self.expect_word("JOIN")?;
+            kind
+        };
+        let source = self.source()?;
+        let within = if self.take_word("WITHIN") { Some(self.within()?) } else { None };
+        if !self.take_word("ON") {
+            return Err(self.unexpected(if within.is_some() { &["ON"] } else { &["WITHIN", "ON"] }));
+        }
+        let on = self.expr()?;
+        Ok(Some(Join { kind, source, within, on, place: self.place_from(first) }))
     }
 
     fn bare_alias(&mut self) -> Result<Option<Name>, Mistake> {
@@ -76,6 +129,11 @@ impl Parser {
             return Ok(SelectItem::All { qualifier, place: self.place_from(first) });
         }
         let expr = self.expr()?;
+        if self.peek().is_symbol("->") && self.ahead(1).is_symbol("*") {
+            self.advance();
+            self.advance();
+            return Ok(SelectItem::Fields { expr });
+        }
         let alias = if self.take_word("AS") { Some(self.name("an alias")?) } else { self.bare_alias()? };
         Ok(SelectItem::Expr { expr, alias })
     }
@@ -95,80 +153,8 @@ impl Parser {
         Ok(Some((emit, self.place_from(first))))
     }
 
-    fn limit(&mut self) -> Result<Option<(u64, super::Place)>, Mistake> {
-        if !self.take_word("LIMIT") {
-            return Ok(None);
-        }
-        let token = self.peek().clone();
-        let TokenKind::Integer(text) = &token.kind else { return Err(self.unexpected(&["a whole number"])) };
-        let Ok(rows) = text.parse() else { return Err(self.unexpected(&["a smaller number"])) };
-        self.advance();
-        Ok(Some((rows, token.place)))
-    }
-
-    fn window(&mut self) -> Result<WindowClause, Mistake> {
-        let first = self.at;
-        if self.peek().is_word("HOPPING") || self.peek().is_word("SESSION") {
-            return Err(not_yet(
-                "this window",
-                self.peek().place.clone(),
-                "use WINDOW TUMBLING (SIZE 10 SECONDS)",
-            ));
-        }
-        self.expect_word("TUMBLING")?;
-        self.expect_symbol("(")?;
-        self.expect_word("SIZE")?;
-        let size_ms = self.duration()?;
-        let (mut retention_ms, mut grace_ms) = (None, None);
-        while self.take_symbol(",") {
-            if self.take_word("RETENTION") {
-                retention_ms = Some(self.duration()?);
-            } else if self.take_words(&["GRACE", "PERIOD"]) {
-                grace_ms = Some(self.duration()?);
-            } else {
-                return Err(self.unexpected(&["RETENTION", "GRACE PERIOD"]));
-            }
-        }
-        self.expect_symbol(")")?;
-        let place = self.place_from(first);
-        if size_ms == 0 {
-            return Err(Box::new(
-                Diagnostic::error("sql-window", "a window needs a length")
-                    .label("SIZE is zero")
-                    .help("for example SIZE 10 SECONDS")
-                    .at(place),
-            ));
-        }
-        Ok(WindowClause { kind: WindowKind::Tumbling { size_ms }, retention_ms, grace_ms, place })
-    }
-
-    /// `10 SECONDS`, in milliseconds.
-    fn duration(&mut self) -> Result<i64, Mistake> {
-        let token = self.peek().clone();
-        let TokenKind::Integer(text) = &token.kind else {
-            return Err(self.unexpected(&["a whole number and a unit, such as 10 SECONDS"]));
-        };
-        self.advance();
-        let unit = self.peek().clone();
-        let factor = match &unit.kind {
-            TokenKind::Word(word) => {
-                let singular = word.strip_suffix('S').unwrap_or(word);
-                UNITS.iter().find(|(name, _)| *name == singular).map(|(_, factor)| *factor)
-            }
-            _ => None,
-        };
-        let Some(factor) = factor else {
-            return Err(self.unexpected(&["MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS"]));
-        };
-        self.advance();
-        let value = text.parse::<i64>().ok().and_then(|n| n.checked_mul(factor));
-        value.filter(|ms| *ms <= 10_000 * 86_400_000).ok_or_else(|| {
-            Box::new(
-                Diagnostic::error("sql-duration", format!("{text} of this unit is too long"))
-                    .label("at most 10000 DAYS")
-                    .at(token.place.start..unit.place.end),
-            )
-        })
+    pub(super) fn limit(&mut self) -> Result<Option<(u64, super::Place)>, Mistake> {
+        if self.take_word("LIMIT") { self.whole_number("how many rows").map(Some) } else { Ok(None) }
     }
 
     /// `WITH (NAME = value, …)`; empty where there is none.
@@ -186,22 +172,35 @@ impl Parser {
     }
 
     fn with_option(&mut self) -> Result<WithOption, Mistake> {
+        let mut option = self.property()?;
+        option.name.text = option.name.text.to_uppercase();
+        Ok(option)
+    }
+
+    /// `NAME = value`, the name as it is written.
+    pub(super) fn property(&mut self) -> Result<WithOption, Mistake> {
+        let written = self.peek().written.clone();
         let mut name = match &self.peek().kind {
             TokenKind::Text(_) => self.text("an option")?,
             _ => self.name("an option such as KAFKA_TOPIC")?,
         };
-        name.text = name.text.to_uppercase();
+        if !written.is_empty() {
+            name.text = written;
+        }
         self.expect_symbol("=")?;
+        let first = self.at;
+        let sign = if self.take_symbol("-") { "-" } else { "" };
         let token = self.peek().clone();
         let (TokenKind::Text(value)
         | TokenKind::Integer(value)
         | TokenKind::Decimal(value)
+        | TokenKind::Double(value)
         | TokenKind::Quoted(value)
         | TokenKind::Word(value)) = token.kind
         else {
             return Err(self.unexpected(&["a value, such as 'JSON' or 4"]));
         };
         self.advance();
-        Ok(WithOption { name, value, place: token.place })
+        Ok(WithOption { name, value: format!("{sign}{value}"), place: self.place_from(first) })
     }
 }

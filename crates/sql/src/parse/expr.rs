@@ -1,11 +1,11 @@
 //! Expressions, by binding power.
 
-use super::ast::{BinaryOp, Expr, ExprKind, Literal, TypeName};
+use super::ast::{BinaryOp, Expr, ExprKind, Literal, Name, TypeName};
 use super::token::TokenKind;
-use super::{Mistake, Parser, Place, not_yet};
-use crate::SqlType;
+use super::{Mistake, Parser, Place, too_deep};
 use crate::limits::EXPRESSION_DEPTH_MAX;
-use millstream_model::{Diagnostic, nearest};
+use millstream_format::sql::Decimal;
+use millstream_model::Diagnostic;
 
 /// Binding powers, loosest first.
 mod power {
@@ -18,12 +18,7 @@ mod power {
     pub(super) const SIGN: u8 = 7;
 }
 
-/// Names of types, for hints.
-const TYPES: &[&str] = &["BOOLEAN", "INT", "INTEGER", "BIGINT", "DOUBLE", "VARCHAR", "STRING"];
-/// ksqlDB's types that are not there yet.
-const LATER_TYPES: &[&str] = &["DECIMAL", "BYTES", "DATE", "TIME", "TIMESTAMP", "ARRAY", "MAP", "STRUCT"];
-
-impl Parser {
+impl Parser<'_> {
     pub(super) fn expr(&mut self) -> Result<Expr, Mistake> {
         self.expr_above(0)
     }
@@ -35,7 +30,8 @@ impl Parser {
             return Err(too_deep(self.peek().place.clone()));
         }
         let first = self.at;
-        let mut left = self.prefix()?;
+        let prefix = self.prefix()?;
+        let mut left = self.postfix(prefix, first)?;
         while let Some((op, power)) = self.infix() {
             if power <= floor {
                 break;
@@ -61,7 +57,8 @@ impl Parser {
                 "<=" => binary(B::LessOrEqual, power::PREDICATE),
                 ">" => binary(B::Greater, power::PREDICATE),
                 ">=" => binary(B::GreaterOrEqual, power::PREDICATE),
-                "+" | "||" => binary(B::Add, power::SUM),
+                "+" => binary(B::Add, power::SUM),
+                "||" => Some((Infix::Concat, power::SUM)),
                 "-" => binary(B::Subtract, power::SUM),
                 "*" => binary(B::Multiply, power::PRODUCT),
                 "/" => binary(B::Divide, power::PRODUCT),
@@ -89,6 +86,11 @@ impl Parser {
                 self.advance();
                 let right = Box::new(self.expr_above(power)?);
                 ExprKind::Binary { op: *op, left, right }
+            }
+            Infix::Concat => {
+                let name = Name { text: "CONCAT".to_owned(), place: self.advance().place };
+                let right = self.expr_above(power)?;
+                ExprKind::Call { name, args: vec![*left, right], star: false }
             }
             Infix::Is => {
                 self.advance();
@@ -152,6 +154,10 @@ impl Parser {
             }
             TokenKind::Decimal(text) => {
                 self.advance();
+                ExprKind::Literal(decimal(&text, &token.place)?)
+            }
+            TokenKind::Double(text) => {
+                self.advance();
                 ExprKind::Literal(Literal::Double(text.parse().unwrap_or(f64::INFINITY)))
             }
             TokenKind::Text(text) => {
@@ -186,11 +192,11 @@ impl Parser {
                 "NULL" => self.literal(Literal::Null),
                 "TRUE" => self.literal(Literal::Boolean(true)),
                 "FALSE" => self.literal(Literal::Boolean(false)),
-                "ARRAY" | "MAP" | "STRUCT"
-                    if self.ahead(1).is_symbol("[") || self.ahead(1).is_symbol("(") =>
-                {
-                    return Err(not_yet("a nested value", token.place, "use flat columns"));
-                }
+                "ARRAY" if self.ahead(1).is_symbol("[") => self.array()?,
+                "MAP" if self.ahead(1).is_symbol("(") => self.map()?,
+                "STRUCT" if self.ahead(1).is_symbol("(") => self.structure()?,
+                // `TIMESTAMP '2024-01-01T00:00:00'` is a cast of what is written down.
+                _ if matches!(self.ahead(1).kind, TokenKind::Text(_)) => self.typed_literal()?,
                 _ => self.column_or_call()?,
             },
             TokenKind::Quoted(_) => self.column_or_call()?,
@@ -209,7 +215,8 @@ impl Parser {
         let token = self.peek().clone();
         let literal = match &token.kind {
             TokenKind::Integer(text) => integer(&format!("-{text}"), &token.place)?,
-            TokenKind::Decimal(text) => Literal::Double(-text.parse::<f64>().unwrap_or(f64::INFINITY)),
+            TokenKind::Decimal(text) => decimal(&format!("-{text}"), &token.place)?,
+            TokenKind::Double(text) => Literal::Double(-text.parse::<f64>().unwrap_or(f64::INFINITY)),
             _ => return Ok(None),
         };
         self.advance();
@@ -241,38 +248,89 @@ impl Parser {
         self.expect_symbol("(")?;
         let operand = Box::new(self.expr()?);
         self.expect_word("AS")?;
-        let to = self.sql_type()?;
+        let to = self.type_name()?;
         self.expect_symbol(")")?;
         Ok(ExprKind::Cast { operand, to })
     }
 
-    pub(super) fn sql_type(&mut self) -> Result<TypeName, Mistake> {
-        let first = self.at;
-        let token = self.peek().clone();
-        let TokenKind::Word(word) = &token.kind else { return Err(self.unexpected(&["a type"])) };
-        let Some(sql_type) = SqlType::from_name(word) else {
-            if LATER_TYPES.contains(&word.as_str()) {
-                return Err(not_yet(
-                    &format!("the type {word}"),
-                    token.place,
-                    "use DOUBLE, BIGINT or VARCHAR",
-                ));
+    /// `x->field` and `x[index]`, as often as they come.
+    fn postfix(&mut self, mut operand: Expr, first: usize) -> Result<Expr, Mistake> {
+        loop {
+            let kind = if self.peek().is_symbol("->") && !self.ahead(1).is_symbol("*") {
+                self.advance();
+                ExprKind::Field { operand: Box::new(operand), name: self.name("a field")? }
+            } else if self.take_symbol("[") {
+                let index = Box::new(self.expr()?);
+                self.expect_symbol("]")?;
+                ExprKind::Index { operand: Box::new(operand), index }
+            } else {
+                return Ok(operand);
+            };
+            operand = Expr::new(kind, self.place_from(first));
+            if operand.height > EXPRESSION_DEPTH_MAX {
+                return Err(too_deep(operand.place));
             }
-            let mut mistake = Diagnostic::error("sql-type", format!("`{word}` is no type"))
-                .label("expected BOOLEAN, INT, BIGINT, DOUBLE or VARCHAR")
-                .at(token.place);
-            if let Some(near) = nearest(word, TYPES.iter().copied()) {
-                mistake = mistake.help(format!("did you mean {near}?"));
-            }
-            return Err(Box::new(mistake));
-        };
-        self.advance();
-        // `VARCHAR(20)` is accepted and the length ignored, as in ksqlDB.
-        if self.take_symbol("(") {
-            self.advance();
-            self.expect_symbol(")")?;
         }
-        Ok(TypeName::simple(sql_type, self.place_from(first)))
+    }
+
+    fn array(&mut self) -> Result<ExprKind, Mistake> {
+        self.advance();
+        self.advance();
+        if self.take_symbol("]") {
+            return Ok(ExprKind::Array(Vec::new()));
+        }
+        let items = self.comma_separated(Self::expr)?;
+        self.expect_symbol("]")?;
+        Ok(ExprKind::Array(items))
+    }
+
+    fn map(&mut self) -> Result<ExprKind, Mistake> {
+        self.advance();
+        self.advance();
+        if self.take_symbol(")") {
+            return Ok(ExprKind::Map(Vec::new()));
+        }
+        let entries = self.comma_separated(|parser| {
+            let key = parser.expr()?;
+            parser.expect_symbol(":=")?;
+            Ok((key, parser.expr()?))
+        })?;
+        self.expect_symbol(")")?;
+        Ok(ExprKind::Map(entries))
+    }
+
+    fn structure(&mut self) -> Result<ExprKind, Mistake> {
+        self.advance();
+        self.advance();
+        if self.take_symbol(")") {
+            return Ok(ExprKind::Struct(Vec::new()));
+        }
+        let fields = self.comma_separated(|parser| {
+            let name = parser.name("a field's name")?;
+            parser.expect_symbol(":=")?;
+            Ok((name, parser.expr()?))
+        })?;
+        self.expect_symbol(")")?;
+        Ok(ExprKind::Struct(fields))
+    }
+
+    fn typed_literal(&mut self) -> Result<ExprKind, Mistake> {
+        let token = self.peek().clone();
+        let TokenKind::Word(word) = &token.kind else { return Err(self.unexpected(&["an expression"])) };
+        let known = crate::SqlType::from_name(word);
+        if known.is_none() && word != "DECIMAL" {
+            self.advance();
+            return Err(self.unexpected(&["an operator", ","]));
+        }
+        self.advance();
+        let text = self.text("a text")?;
+        match known {
+            Some(sql_type) => {
+                let operand = Expr::new(ExprKind::Literal(Literal::Text(text.text)), text.place);
+                Ok(ExprKind::Cast { operand: Box::new(operand), to: TypeName::simple(sql_type, token.place) })
+            }
+            None => decimal(&text.text, &text.place).map(ExprKind::Literal),
+        }
     }
 
     fn column_or_call(&mut self) -> Result<ExprKind, Mistake> {
@@ -283,9 +341,14 @@ impl Parser {
                 Vec::new()
             } else {
                 if self.peek().is_word("DISTINCT") {
-                    return Err(not_yet("DISTINCT in a function", self.peek().place.clone(), "leave it out"));
+                    return Err(Box::new(
+                        Diagnostic::error("sql-unsupported", "there is no DISTINCT in a function")
+                            .label("not in ksqlDB's dialect")
+                            .help("COUNT_DISTINCT(x) counts different values, COLLECT_SET(x) collects them")
+                            .at(self.peek().place.clone()),
+                    ));
                 }
-                self.comma_separated(Self::expr)?
+                self.comma_separated(Self::argument)?
             };
             self.expect_symbol(")")?;
             return Ok(ExprKind::Call { name, args, star });
@@ -294,15 +357,36 @@ impl Parser {
             let column = self.name("a column")?;
             return Ok(ExprKind::Column { qualifier: Some(name), name: column });
         }
-        if self.peek().is_symbol("->") || self.peek().is_symbol("[") {
-            let place = self.peek().place.clone();
-            return Err(not_yet(
-                "access to nested values",
-                place,
-                "declare the field as VARCHAR, or use flat columns",
-            ));
-        }
         Ok(ExprKind::Column { qualifier: None, name })
+    }
+
+    /// An argument of a function: an expression, or a lambda.
+    fn argument(&mut self) -> Result<Expr, Mistake> {
+        let first = self.at;
+        let mut params = Vec::new();
+        if self.ahead(1).is_symbol("=>") {
+            params.push(self.name("a name")?);
+        } else if self.peek().is_symbol("(") {
+            // `(a, b) =>`, which looks like an expression until the arrow comes.
+            let mut parser_at = 1;
+            while !matches!(self.ahead(parser_at).kind, TokenKind::Symbol(_) | TokenKind::End) {
+                parser_at += if self.ahead(parser_at + 1).is_symbol(",") { 2 } else { 1 };
+            }
+            if self.ahead(parser_at).is_symbol(")") && self.ahead(parser_at + 1).is_symbol("=>") {
+                self.advance();
+                params = self.comma_separated(|parser| parser.name("a name"))?;
+                self.expect_symbol(")")?;
+            }
+        }
+        if params.is_empty() {
+            return self.expr();
+        }
+        self.expect_symbol("=>")?;
+        self.depth += 1;
+        let body = Box::new(self.expr()?);
+        self.depth -= 1;
+        let lambda = Expr::new(ExprKind::Lambda { params, body }, self.place_from(first));
+        if lambda.height > EXPRESSION_DEPTH_MAX { Err(too_deep(lambda.place)) } else { Ok(lambda) }
     }
 
     pub(super) fn comma_separated<T>(
@@ -319,6 +403,8 @@ impl Parser {
 
 enum Infix {
     Binary(BinaryOp),
+    /// `||`, which is the function CONCAT.
+    Concat,
     Is,
     /// `[NOT] BETWEEN`, `IN`, `LIKE`.
     Predicate,
@@ -328,20 +414,25 @@ fn integer(text: &str, place: &Place) -> Result<Literal, Mistake> {
     let value: i64 = text.parse().map_err(|_| {
         Diagnostic::error("sql-number", format!("`{text}` is too large for BIGINT"))
             .label("at most 9223372036854775807")
-            .help("write it with a decimal point to make it a DOUBLE")
+            .help("write it with a point to make it a DECIMAL")
             .at(place.clone())
     })?;
     Ok(i32::try_from(value).map_or(Literal::BigInt(value), Literal::Int))
 }
 
-fn too_deep(place: Place) -> Mistake {
-    Box::new(
-        Diagnostic::error(
-            "sql-too-deep",
-            format!("the expression has more than {EXPRESSION_DEPTH_MAX} levels"),
-        )
-        .label("too many levels")
-        .help("use IN for lists, or split it over several streams")
-        .at(place),
-    )
+/// A number with a point: so many digits, so many of them behind the point.
+fn decimal(text: &str, place: &Place) -> Result<Literal, Mistake> {
+    let digits: String = text.chars().filter(|c| *c != '.').collect();
+    let scale = text.split_once('.').map_or(0, |(_, behind)| behind.len());
+    let count = digits.trim_start_matches(['-', '0']).len().max(scale);
+    let fits = count <= usize::from(Decimal::PRECISION_MAX);
+    match (digits.parse::<i128>(), u8::try_from(scale)) {
+        (Ok(unscaled), Ok(scale)) if fits => Ok(Literal::Decimal(Decimal::new(unscaled, scale))),
+        _ => Err(Box::new(
+            Diagnostic::error("sql-number", format!("`{text}` is no DECIMAL"))
+                .label(format!("at most {} digits and one point", Decimal::PRECISION_MAX))
+                .help("write it with an exponent to make it a DOUBLE: 1.5E0")
+                .at(place.clone()),
+        )),
+    }
 }

@@ -18,7 +18,7 @@ pub(crate) fn tokens(source: &str) -> (Vec<Token>, Vec<Diagnostic>) {
         while lexer.next() {}
     }
     let end = source.len();
-    lexer.tokens.push(Token { kind: TokenKind::End, place: end..end });
+    lexer.tokens.push(Token { kind: TokenKind::End, place: end..end, written: String::new() });
     (lexer.tokens, lexer.mistakes)
 }
 
@@ -37,7 +37,9 @@ impl<'s> Lexer<'s> {
     fn push(&mut self, kind: TokenKind, length: usize) {
         let place = self.at..self.at + length;
         self.at += length;
-        self.tokens.push(Token { kind, place });
+        let is_word = matches!(kind, TokenKind::Word(_));
+        let written = self.source.get(place.clone()).filter(|_| is_word).unwrap_or_default().to_owned();
+        self.tokens.push(Token { kind, place, written });
     }
 
     /// Reads one token or one piece of nothing; `false` at the end.
@@ -57,6 +59,8 @@ impl<'s> Lexer<'s> {
             || (first == '.' && rest[1..].starts_with(|c: char| c.is_ascii_digit()))
         {
             self.number(rest);
+        } else if let Some(name) = variable(rest) {
+            self.push(TokenKind::Variable(name.to_owned()), name.len() + 3);
         } else if matches!(first, '\'' | '"' | '`') {
             self.quoted(rest, first);
         } else if let Some(symbol) = SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol)) {
@@ -93,7 +97,7 @@ impl<'s> Lexer<'s> {
     fn number(&mut self, rest: &str) {
         let digits = |text: &str| length_while(text, |c| c.is_ascii_digit());
         let mut length = digits(rest);
-        let mut whole = true;
+        let (mut whole, mut double) = (true, false);
         if rest[length..].starts_with('.') {
             whole = false;
             length += 1;
@@ -104,12 +108,17 @@ impl<'s> Lexer<'s> {
             let sign = usize::from(exponent.starts_with(['+', '-']));
             let power = digits(&exponent[sign..]);
             if power > 0 {
-                whole = false;
+                double = true;
                 length += 1 + sign + power;
             }
         }
         let text = rest[..length].to_owned();
-        self.push(if whole { TokenKind::Integer(text) } else { TokenKind::Decimal(text) }, length);
+        let kind = match (double, whole) {
+            (true, _) => TokenKind::Double(text),
+            (false, true) => TokenKind::Integer(text),
+            (false, false) => TokenKind::Decimal(text),
+        };
+        self.push(kind, length);
     }
 
     fn quoted(&mut self, rest: &str, quote: char) {
@@ -135,6 +144,13 @@ impl<'s> Lexer<'s> {
         );
         self.at = self.source.len();
     }
+}
+
+/// The name in `${name}`, where the text begins so.
+pub(super) fn variable(text: &str) -> Option<&str> {
+    let (name, _) = text.strip_prefix("${")?.split_once('}')?;
+    let fits = name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
+    (fits && !name.is_empty()).then_some(name)
 }
 
 fn length_while(text: &str, accept: impl Fn(char) -> bool) -> usize {

@@ -8,30 +8,53 @@ mod clause;
 mod expr;
 mod lexer;
 mod print;
+mod show;
 mod statement;
 #[cfg(test)]
 mod tests;
 mod token;
+mod types;
+mod variables;
+mod window;
 
 pub use token::Place;
+pub use variables::Variables;
+pub(crate) use window::unit_ms;
 
-use crate::limits::DIAGNOSTICS_MAX;
+use crate::limits::{DIAGNOSTICS_MAX, EXPRESSION_DEPTH_MAX};
 use ast::{Name, Statement};
 use millstream_model::{Diagnostic, nearest};
 use token::{Token, TokenKind};
 
 /// All statements of `source`, and all mistakes. Places are bytes in `source`.
 pub fn parse(source: &str) -> (Vec<Statement>, Vec<Diagnostic>) {
+    parse_with(source, &mut Variables::default())
+}
+
+/// [`parse`], with the variables of a session: `${name}` stands for its value, and `DEFINE` and `UNDEFINE` change them for
+/// the statements behind.
+pub fn parse_with(source: &str, variables: &mut Variables) -> (Vec<Statement>, Vec<Diagnostic>) {
     let (tokens, mut mistakes) = lexer::tokens(source);
     let unreadable = !mistakes.is_empty();
-    let mut parser = Parser { tokens, at: 0, depth: 0 };
+    let mut parser = Parser { tokens, at: 0, depth: 0, variables };
     let mut statements = Vec::new();
     while !parser.at_end() && mistakes.len() < DIAGNOSTICS_MAX {
         if parser.take_symbol(";") {
             continue;
         }
+        let (found, changes) = parser.put_variables();
+        if !found.is_empty() {
+            mistakes.extend(found);
+            parser.skip_statement();
+            continue;
+        }
         match parser.statement() {
-            Ok(statement) => statements.push(statement),
+            Ok(mut statement) => {
+                if !changes.is_empty() {
+                    statement.text = Some(variables::changed(source, &statement.place, &changes));
+                }
+                statements.push(statement);
+            }
             Err(mistake) => {
                 // Behind what could not be read, that the text ends is no second mistake.
                 if !(unreadable && parser.at_end()) {
@@ -48,10 +71,11 @@ pub fn parse(source: &str) -> (Vec<Statement>, Vec<Diagnostic>) {
 /// A mistake, boxed because results of the parser are passed up many levels.
 type Mistake = Box<Diagnostic>;
 
-struct Parser {
+struct Parser<'v> {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    variables: &'v mut Variables,
 }
 
 /// Words that are never names unless they are quoted.
@@ -102,7 +126,7 @@ const RESERVED: &[&str] = &[
     "DISTINCT",
 ];
 
-impl Parser {
+impl Parser<'_> {
     fn peek(&self) -> &Token {
         self.ahead(0)
     }
@@ -110,6 +134,16 @@ impl Parser {
     fn ahead(&self, by: usize) -> &Token {
         // The list ends with `End`, which is never passed.
         &self.tokens[(self.at + by).min(self.tokens.len() - 1)]
+    }
+
+    /// Puts the session's variables into the statement that comes next.
+    fn put_variables(&mut self) -> (Vec<Diagnostic>, Vec<variables::Change>) {
+        let mut mistakes = Vec::new();
+        if self.variables.off {
+            return (mistakes, Vec::new());
+        }
+        let changes = variables::expand(&mut self.tokens, self.at, self.variables, &mut mistakes);
+        (mistakes, changes)
     }
 
     fn at_end(&self) -> bool {
@@ -177,9 +211,11 @@ impl Parser {
             TokenKind::Word(text)
             | TokenKind::Quoted(text)
             | TokenKind::Integer(text)
-            | TokenKind::Decimal(text) => {
+            | TokenKind::Decimal(text)
+            | TokenKind::Double(text) => {
                 format!("`{text}`")
             }
+            TokenKind::Variable(name) => format!("`${{{name}}}`"),
             TokenKind::Text(text) => format!("'{text}'"),
             TokenKind::Symbol(symbol) => format!("`{symbol}`"),
             TokenKind::End => "the end of the text".to_owned(),
@@ -219,12 +255,14 @@ impl Parser {
     }
 }
 
-/// Something of the dialect that is not there yet.
-fn not_yet(what: &str, place: Place, help: &str) -> Mistake {
+fn too_deep(place: Place) -> Mistake {
     Box::new(
-        Diagnostic::error("sql-unsupported", format!("{what} is not supported yet"))
-            .label("not supported yet")
-            .help(help)
-            .at(place),
+        Diagnostic::error(
+            "sql-too-deep",
+            format!("the expression has more than {EXPRESSION_DEPTH_MAX} levels"),
+        )
+        .label("too many levels")
+        .help("use IN for lists, or split it over several streams")
+        .at(place),
     )
 }

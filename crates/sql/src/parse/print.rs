@@ -4,10 +4,22 @@ use super::ast::{Expr, ExprKind, Literal};
 use std::fmt;
 
 impl Expr {
-    /// Whether both say the same, wherever they stand and however columns are qualified.
+    /// Whether both say the same, wherever they stand. A column without a qualifier is the same as one with it; two of
+    /// different sources are not.
     pub fn same_as(&self, other: &Self) -> bool {
-        self.to_string() == other.to_string()
+        self.to_string() == other.to_string() && same_sources(self, other)
     }
+}
+
+fn same_sources(one: &Expr, other: &Expr) -> bool {
+    if let (
+        ExprKind::Column { qualifier: Some(one), .. },
+        ExprKind::Column { qualifier: Some(other), .. },
+    ) = (&one.kind, &other.kind)
+    {
+        return one.text == other.text;
+    }
+    one.kind.children().into_iter().zip(other.kind.children()).all(|(one, other)| same_sources(one, other))
 }
 
 impl fmt::Display for Literal {

@@ -18,6 +18,7 @@ fn show(expr: &Expr) -> String {
         ExprKind::Literal(Literal::Int(v)) => v.to_string(),
         ExprKind::Literal(Literal::BigInt(v)) => format!("{v}L"),
         ExprKind::Literal(Literal::Double(v)) => format!("{v:?}"),
+        ExprKind::Literal(Literal::Decimal(v)) => v.to_string(),
         ExprKind::Literal(other) => format!("{other:?}"),
         ExprKind::Column { qualifier: None, name } => name.text.clone(),
         ExprKind::Column { qualifier: Some(q), name } => format!("{}.{}", q.text, name.text),
@@ -33,7 +34,7 @@ fn show(expr: &Expr) -> String {
                 show(high)
             )
         }
-        other => format!("{other:?}"),
+        _ => expr.to_string(),
     }
 }
 
@@ -59,7 +60,21 @@ fn operators_bind_as_in_sql() {
         ("s.`Mixed` <> \"Case\"", "(S.Mixed <> Case)"),
         ("-9223372036854775808", "-9223372036854775808L"),
         ("1.5e3 % .5", "(1500.0 % 0.5)"),
-        ("'it''s' || a", "('it's' + A)"),
+        ("-12.50", "-12.50"),
+        ("'it''s' || a", "CONCAT('it''s', A)"),
+        ("a->b[1]->`c`", "A->B[1]->c"),
+        ("x[-1] + m['k']", "(X[-1] + M['k'])"),
+        ("TRANSFORM(a, x => x + 1)", "TRANSFORM(A, (X) => (X + 1))"),
+        ("REDUCE(a, 0, (s, x) => s + x)", "REDUCE(A, 0, (S, X) => (S + X))"),
+        ("ARRAY[1, a]", "ARRAY[1, A]"),
+        ("MAP('k' := 1, a := b)", "MAP('k':=1, A:=B)"),
+        ("STRUCT(x := 1, `y` := a)", "STRUCT(X:=1, y:=A)"),
+        ("CAST(a AS DECIMAL(10, 2))", "CAST(A AS DECIMAL(10, 2))"),
+        (
+            "CAST(a AS ARRAY<STRUCT<b INT, c MAP<VARCHAR, my_type>>>)",
+            "CAST(A AS ARRAY<STRUCT<`B` INTEGER, `C` MAP<VARCHAR, MY_TYPE>>>)",
+        ),
+        ("DATE '2024-01-31'", "CAST('2024-01-31' AS DATE)"),
         ("a IS NOT DISTINCT FROM b", "(A IS NOT DISTINCT FROM B)"),
     ] {
         assert_eq!(expr(text), shown, "{text}");
@@ -104,6 +119,114 @@ fn small_statements_are_read() {
 }
 
 #[test]
+fn joins_and_windows_are_read() {
+    let StatementKind::Select(query) = one(
+        "SELECT * FROM a JOIN b AS y WITHIN (1 SECOND, 2 MINUTES) GRACE PERIOD 3 HOURS ON a.id = y.id \
+         LEFT OUTER JOIN c z ON a.id = z.id FULL JOIN d ON a.id = d.id \
+         WINDOW HOPPING (SIZE 10 SECONDS, ADVANCE BY 5 SECONDS, GRACE PERIOD 1 DAY) GROUP BY a.id EMIT CHANGES",
+    ) else {
+        panic!()
+    };
+    let kinds: Vec<_> = query.joins.iter().map(|join| (join.kind, join.source.name.text.as_str())).collect();
+    assert_eq!(kinds, [(JoinKind::Inner, "B"), (JoinKind::Left, "C"), (JoinKind::Full, "D")]);
+    let within = query.joins[0].within.as_ref().unwrap();
+    assert_eq!((within.before_ms, within.after_ms, within.grace_ms), (1_000, 120_000, Some(10_800_000)));
+    assert_eq!(query.window.unwrap().kind, WindowKind::Hopping { size_ms: 10_000, advance_ms: 5_000 });
+}
+
+#[test]
+fn every_statement_of_the_dialect_is_read() {
+    for source in [
+        "CREATE SOURCE TABLE IF NOT EXISTS t (k INT PRIMARY KEY, h ARRAY<STRUCT<key STRING, value BYTES>> HEADERS, \
+         x BYTES HEADER('x')) WITH (kafka_topic='t')",
+        "CREATE STREAM s () WITH (kafka_topic='s', value_format='AVRO')",
+        "CREATE TYPE IF NOT EXISTS address AS STRUCT<street VARCHAR, lines INT ARRAY>",
+        "DROP TYPE IF EXISTS address",
+        "ALTER STREAM s ADD COLUMN a INT, ADD b DECIMAL(4, 2)",
+        "PAUSE ALL",
+        "RESUME CSAS_X",
+        "DESCRIBE s EXTENDED",
+        "DESCRIBE TABLES EXTENDED",
+        "DESCRIBE FUNCTION abs",
+        "DESCRIBE CONNECTOR `jdbc-source`",
+        "SHOW ALL TOPICS EXTENDED",
+        "LIST SOURCE CONNECTORS",
+        "SHOW CONNECTOR PLUGINS",
+        "SHOW TYPES",
+        "SHOW VARIABLES",
+        "SHOW PROPERTIES",
+        "PRINT my.topic-name FROM BEGINNING INTERVAL 2 LIMIT 3",
+        "PRINT 'my-topic'",
+        "DEFINE x = 'y'",
+        "SET 'a' = 'b'",
+        "UNSET 'a'",
+        "ASSERT TOPIC t WITH (partitions=3) TIMEOUT 10 SECONDS",
+        "ASSERT NOT EXISTS SCHEMA SUBJECT 't-value' ID 3",
+        "RUN SCRIPT '/tmp/x.sql'",
+        "CREATE SINK CONNECTOR IF NOT EXISTS c WITH ('connector.class'='x', 'tasks.max'=1)",
+        "CREATE SOURCE CONNECTOR c WITH ('connector.class'='x')",
+        "DROP CONNECTOR IF EXISTS c",
+        "EXPLAIN DESCRIBE s",
+        "SELECT address->*, s.* FROM s WHERE k = 1 LIMIT 2",
+        "INSERT INTO s (a) VALUES (STRUCT(x := 1))",
+        "SELECT * FROM s WINDOW SESSION (5 MINUTES, RETENTION 1 DAY) GROUP BY k EMIT FINAL",
+    ] {
+        let (statements, mistakes) = parse(source);
+        assert_eq!(mistakes, [], "{source}");
+        assert_eq!(statements.len(), 1, "{source}");
+    }
+}
+
+#[test]
+fn variables_are_put_in_outside_and_inside_of_quotes() {
+    let source = "DEFINE name = 'S'; DEFINE topic = 'plant.press'; DEFINE n = '-3'; DEFINE text = '''it''''s''';
+        CREATE STREAM ${NAME} (a INT) WITH (kafka_topic='${topic}', x='$${n} ${unknown}');
+        INSERT INTO s VALUES (${n}, ${text}, '${n}');";
+    let (statements, mistakes) = parse(source);
+    assert_eq!(mistakes, []);
+    assert_eq!(
+        statements[4].text.as_deref(),
+        Some("CREATE STREAM S (a INT) WITH (kafka_topic='plant.press', x='${n} ${unknown}')")
+    );
+    assert_eq!(statements[5].text.as_deref(), Some("INSERT INTO s VALUES (-3, 'it''s', '-3')"));
+    let StatementKind::Declare(declare) = &statements[4].kind else { panic!() };
+    assert_eq!((declare.name.text.as_str(), declare.options[0].value.as_str()), ("S", "plant.press"));
+}
+
+#[test]
+fn a_variable_is_one_name_number_or_text() {
+    let message = |source: &str| {
+        let (_, mistakes) = parse(source);
+        format!("{} {}", mistakes[0].message, mistakes[0].help.as_deref().unwrap_or(""))
+    };
+    assert!(message("DEFINE x = 's; DROP STREAM s'; SELECT * FROM ${x};").contains("cannot stand here"));
+    assert!(message("DEFINE format = 'x'; SELECT ${fromat} FROM s;").contains("did you mean ${format}?"));
+    assert!(message("UNDEFINE x;").contains("there is no variable `x`"));
+}
+
+#[test]
+fn what_the_dialect_lacks_is_said_with_what_it_has() {
+    for (source, expected) in [
+        ("SELECT DISTINCT a FROM s;", "GROUP BY"),
+        ("SELECT COUNT(DISTINCT a) FROM s GROUP BY b EMIT CHANGES;", "COUNT_DISTINCT"),
+        ("SELECT * FROM a, b EMIT CHANGES;", "JOIN b WITHIN"),
+        ("SELECT * FROM (SELECT * FROM s) EMIT CHANGES;", "CREATE STREAM"),
+        ("INSERT INTO s VALUES (1), (2);", "one INSERT for each row"),
+        ("ALTER SYSTEM 'a' = 'b';", "Confluent Cloud"),
+        ("CREATE SOURCE STREAM s AS SELECT * FROM t;", "leave SOURCE out"),
+        ("SELECT * FROM s WINDOW HOPPING (SIZE 1 SECOND, ADVANCE BY 2 SECONDS) GROUP BY a;", "at most SIZE"),
+        ("CREATE STREAM s (a DECIMAL(2, 3)) WITH (x=1);", "DECIMAL(10, 2)"),
+        ("SELECT 1.12345678901234567890123456789012345678901234 FROM s;", "1.5E0"),
+        ("SELECT * FROM a LEFT JION b ON a.x = b.x;", "`JOIN`"),
+    ] {
+        let (_, mistakes) = parse(source);
+        let said =
+            format!("{} {} {}", mistakes[0].message, mistakes[0].label, mistakes[0].help.as_deref().unwrap_or(""));
+        assert!(said.contains(expected), "{source}: {said}");
+    }
+}
+
+#[test]
 fn mistakes_are_found_all_at_once_in_their_places() {
     let source = "SELEC * FROM s; SELECT a FORM s; SELECT 'open FROM s;";
     let (_, mistakes) = parse(source);
@@ -128,8 +251,8 @@ fn nesting_is_limited() {
     }
 }
 
-const SEED: &str = "CREATE OR REPLACE STREAM `a b` WITH (KAFKA_TOPIC='x.y', PARTITIONS=3) AS SELECT s.a AS b, CASE WHEN a > 1.5e2 THEN 'x''y' ELSE NULL END c, \
-    CAST(-7 AS BIGINT), f(a, b + 2 * 3) FROM s WINDOW TUMBLING (SIZE 1 SECOND, GRACE PERIOD 2 MINUTES) WHERE NOT a BETWEEN 1 AND 2 OR b LIKE '%x' ESCAPE '!' \
+const SEED: &str = "CREATE OR REPLACE STREAM `a b` WITH (KAFKA_TOPIC='x.y', PARTITIONS=3) AS SELECT s.a AS b, CASE WHEN a->b[1] > 1.5e2 THEN 'x''y' ELSE NULL END c, \
+    CAST(-7 AS BIGINT), f((a, c) => b + 2 * 3, ARRAY[MAP(1 := STRUCT(x := 1.50))]) FROM s LEFT JOIN t WITHIN (1 DAY, 2 DAYS) ON a = b WINDOW TUMBLING (SIZE 1 SECOND, GRACE PERIOD 2 MINUTES) WHERE NOT a BETWEEN 1 AND 2 OR b LIKE '%x' ESCAPE '!' \
     AND c IN (1, 2) AND d IS NOT NULL GROUP BY a, b HAVING COUNT(*) > 3 EMIT CHANGES; /* c */ DROP TABLE IF EXISTS t; -- end";
 
 proptest! {

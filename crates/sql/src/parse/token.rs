@@ -10,6 +10,8 @@ pub type Place = Range<usize>;
 pub(crate) struct Token {
     pub(crate) kind: TokenKind,
     pub(crate) place: Place,
+    /// A word as it stands in the text; empty for what is no word.
+    pub(crate) written: String,
 }
 
 /// What a token is.
@@ -17,14 +19,18 @@ pub(crate) struct Token {
 pub(crate) enum TokenKind {
     /// A bare word, in upper case: a keyword or a name.
     Word(String),
+    /// `${name}` outside of quotes.
+    Variable(String),
     /// A name in backticks or double quotes, as written.
     Quoted(String),
     /// A text in single quotes.
     Text(String),
     /// A whole number.
     Integer(String),
-    /// A number with a point or an exponent.
+    /// A number with a point and without an exponent.
     Decimal(String),
+    /// A number with an exponent.
+    Double(String),
     /// A symbol such as `<=`.
     Symbol(&'static str),
     /// The end of the text.

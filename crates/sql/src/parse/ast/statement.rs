@@ -10,6 +10,8 @@ pub struct Statement {
     pub kind: StatementKind,
     /// Where it stands.
     pub place: Place,
+    /// Its text with the session's variables put in, where it has any.
+    pub text: Option<String>,
 }
 
 /// What statements there are.

@@ -311,7 +311,7 @@ async fn a_repartition_topic_is_emptied() {
         loop {
             let mut left = 0;
             for partition in 0..2 {
-                let at = TopicPartition::new("_millstream-query-CTAS_T-repartition", partition);
+                let at = TopicPartition::new("_millstream-query-CTAS_T-group-repartition", partition);
                 let range = bus.offsets(&at).await.unwrap();
                 left += range.stable - range.earliest;
             }

@@ -16,6 +16,24 @@ pub struct ColumnSpec {
     pub sql_type: SqlType,
     /// Whether it stands in the record's key.
     pub key: bool,
+    /// Which of the record's headers it is, where it is one.
+    pub header: Option<Header>,
+}
+
+impl ColumnSpec {
+    /// A column of a record's key or value.
+    pub const fn new(name: Arc<str>, sql_type: SqlType, key: bool) -> Self {
+        Self { name, sql_type, key, header: None }
+    }
+}
+
+/// What a column over headers holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Header {
+    /// `HEADERS`: all of them, as `ARRAY<STRUCT<KEY VARCHAR, VALUE BYTES>>`.
+    All,
+    /// `HEADER('name')`: the last one of this name, as `BYTES`.
+    Named(Arc<str>),
 }
 
 /// Where a relation comes from.
@@ -44,10 +62,16 @@ pub struct Relation {
     pub value: FormatSpec,
     /// Its columns; those of the key first.
     pub columns: Vec<ColumnSpec>,
+    /// Whether it was declared as `SOURCE`: nothing may be inserted, and a table of it is there to be asked.
+    pub source: bool,
     /// The length of its windows in milliseconds, where its key has one.
     pub window_ms: Option<i64>,
+    /// Whether its key has a session: a start and an end.
+    pub session: bool,
     /// The column that holds the rows' time; `None` for the record's timestamp.
     pub timestamp: Option<Arc<str>>,
+    /// How the time is written in a `VARCHAR` column, as Java's `DateTimeFormatter` has it.
+    pub timestamp_format: Option<Arc<str>>,
     /// How many partitions its topic gets where it has to be made.
     pub partitions: Option<i32>,
     /// How many replicas, likewise.
@@ -80,14 +104,26 @@ impl Relation {
 
     /// The value columns with their types.
     pub fn value_columns(&self) -> Columns {
-        self.columns.iter().filter(|c| !c.key).map(|c| (c.name.clone(), c.sql_type)).collect()
+        let in_value = |c: &&ColumnSpec| !c.key && c.header.is_none();
+        self.columns.iter().filter(in_value).map(|c| (c.name.clone(), c.sql_type)).collect()
+    }
+
+    /// The columns over headers.
+    pub fn header_columns(&self) -> impl Iterator<Item = (&ColumnSpec, &Header)> {
+        self.columns.iter().filter_map(|column| Some((column, column.header.as_ref()?)))
+    }
+
+    /// Whether its key has a window, so that rows have `WINDOWSTART` and `WINDOWEND`.
+    pub const fn is_windowed(&self) -> bool {
+        self.session || self.window_ms.is_some()
     }
 }
 
-/// All relations by name.
+/// All relations and types by name.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     relations: BTreeMap<Arc<str>, Arc<Relation>>,
+    types: BTreeMap<Arc<str>, SqlType>,
 }
 
 impl Catalog {
@@ -109,13 +145,12 @@ impl Catalog {
                 topic: topic.into(),
                 key: FormatSpec::key(Format::Kafka),
                 value: FormatSpec::value(Format::Json),
-                columns: vec![ColumnSpec {
-                    name: key.to_uppercase().into(),
-                    sql_type: SqlType::Varchar,
-                    key: true,
-                }],
+                columns: vec![ColumnSpec::new(key.to_uppercase().into(), SqlType::Varchar, true)],
+                source: false,
                 window_ms: None,
+                session: false,
                 timestamp: None,
+                timestamp_format: None,
                 partitions: None,
                 replicas: None,
                 retention_ms: None,
@@ -129,7 +164,7 @@ impl Catalog {
                 Some(known) if !known.key => known.sql_type = wider(known.sql_type, *sql_type),
                 // A tag that is called like the key column cannot be reached; the key is the asset anyway.
                 Some(_) => {}
-                None => relation.columns.push(ColumnSpec { name: upper, sql_type: *sql_type, key: false }),
+                None => relation.columns.push(ColumnSpec::new(upper, *sql_type, false)),
             }
         }
         self.relations.insert(name, Arc::new(relation));
@@ -148,6 +183,26 @@ impl Catalog {
     /// Adds a relation, or replaces the one of that name.
     pub fn insert(&mut self, relation: Relation) {
         self.relations.insert(relation.name.clone(), Arc::new(relation));
+    }
+
+    /// The type that `CREATE TYPE` made under this name.
+    pub fn find_type(&self, name: &str) -> Option<SqlType> {
+        self.types.get(name).copied()
+    }
+
+    /// The types that `CREATE TYPE` made, sorted by name.
+    pub fn types(&self) -> impl Iterator<Item = (&Arc<str>, SqlType)> {
+        self.types.iter().map(|(name, sql_type)| (name, *sql_type))
+    }
+
+    /// Adds a type, or replaces the one of that name.
+    pub fn insert_type(&mut self, name: &str, sql_type: SqlType) {
+        self.types.insert(name.into(), sql_type);
+    }
+
+    /// Removes a type; `false` where there is none.
+    pub fn remove_type(&mut self, name: &str) -> bool {
+        self.types.remove(name).is_some()
     }
 
     /// Removes a relation.

@@ -24,7 +24,7 @@ mod result;
 mod session;
 mod state;
 
-pub use catalog::{Catalog, ColumnSpec, Origin, Relation, sql_type, stream_name};
+pub use catalog::{Catalog, ColumnSpec, Header, Origin, Relation, sql_type, stream_name};
 pub use engine::Engine;
 pub use error::SqlError;
 pub use millstream_format::sql::{Column, ColumnBuilder, Datum, Decimal, Format, FormatSpec, SqlType};

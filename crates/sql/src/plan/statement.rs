@@ -184,8 +184,11 @@ fn plan_declare(
         key: FormatSpec::key(if keys == 0 { Format::None } else { key_format }),
         value: FormatSpec::value(with.value_format.unwrap_or_default()),
         columns: declared_columns(&declare.columns),
+        source: declare.source,
         window_ms: with.window_ms,
+        session: false,
         timestamp,
+        timestamp_format: None,
         partitions: with.partitions,
         replicas: with.replicas,
         retention_ms: with.retention_ms,
@@ -263,10 +266,9 @@ fn check_columns(declare: &Declare, mistakes: &mut Mistakes) {
 }
 
 fn declared_columns(columns: &[ColumnDeclaration]) -> Vec<ColumnSpec> {
-    let spec = |column: &ColumnDeclaration| ColumnSpec {
-        name: column.name.text.as_str().into(),
-        sql_type: column.sql_type.resolve().unwrap_or(SqlType::Varchar),
-        key: column.key.is_key(),
+    let spec = |column: &ColumnDeclaration| {
+        let sql_type = column.sql_type.resolve().unwrap_or(SqlType::Varchar);
+        ColumnSpec::new(column.name.text.as_str().into(), sql_type, column.key.is_key())
     };
     let keys = columns.iter().filter(|column| column.key.is_key());
     keys.chain(columns.iter().filter(|column| !column.key.is_key())).map(spec).collect()
@@ -335,10 +337,8 @@ fn plan_create_as(
     }
     let prefix = if create.kind == RelationKind::Stream { "CSAS" } else { "CTAS" };
     let id: Arc<str> = format!("{prefix}_{}", create.name.text).into();
-    let column = |output: &OutputColumn| ColumnSpec {
-        name: output.name.clone(),
-        sql_type: output.sql_type,
-        key: output.key.is_some(),
+    let column = |output: &OutputColumn| {
+        ColumnSpec::new(output.name.clone(), output.sql_type, output.key.is_some())
     };
     let (key, value) = slots(&plan);
     let columns = key.iter().chain(&value).map(|slot| column(&plan.output[*slot])).collect();
@@ -349,8 +349,11 @@ fn plan_create_as(
         key: FormatSpec::key(plan.key_format),
         value: FormatSpec::value(with.value_format.unwrap_or_default()),
         columns,
+        source: false,
         window_ms: plan.window_ms,
+        session: false,
         timestamp: None,
+        timestamp_format: None,
         partitions: with.partitions,
         replicas: with.replicas,
         retention_ms: with.retention_ms,

@@ -13,6 +13,7 @@ mod error;
 pub mod json;
 pub mod limits;
 pub mod plc4x;
+pub mod registry;
 pub mod row;
 pub mod sql;
 pub mod tag;

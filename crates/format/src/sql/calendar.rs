@@ -39,7 +39,7 @@ pub fn base64(bytes: &[u8]) -> String {
 }
 
 /// Year, month and day of a day since 1970 in the proleptic Gregorian calendar (Howard Hinnant's `civil_from_days`).
-fn civil(days: i64) -> (i64, i64, i64) {
+pub(super) fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days.saturating_add(719_468);
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
@@ -49,6 +49,20 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day = day_of_year - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// The day since 1970 of a date in the proleptic Gregorian calendar (Howard Hinnant's `days_from_civil`); `None` where there is
+/// no such date.
+pub(super) fn days(year: i64, month: i64, day: i64) -> Option<i32> {
+    if !(-999_999..=9_999_999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let shifted = if month <= 2 { year - 1 } else { year };
+    let year_of_era = shifted.rem_euclid(400);
+    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = shifted.div_euclid(400) * 146_097 + day_of_era - 719_468;
+    i32::try_from(days).ok().filter(|_| civil(days) == (year, month, day))
 }
 
 #[cfg(test)]

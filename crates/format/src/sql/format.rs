@@ -1,13 +1,8 @@
-//! ksqlDB's formats, behind one pair of traits: bytes of a record's key or value into columns, and back.
+//! ksqlDB's formats by name, with the properties that `WITH` gives them.
 
-use super::kafka::KafkaCodec;
-use super::{Column, ColumnBuilder, DecodeError, Decoded, JsonDecoder, JsonEncoder, SqlType};
+use crate::registry::{SchemaKind, SchemaRef};
 use std::fmt;
 use std::sync::Arc;
-use thiserror::Error;
-
-/// Named columns with their types, in the order of a key or a value.
-pub type Columns = Vec<(Arc<str>, SqlType)>;
 
 /// A format under the name that ksqlDB gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -67,11 +62,59 @@ impl Format {
     pub const fn needs_registry(self) -> bool {
         matches!(self, Self::JsonSr | Self::Avro | Self::Protobuf)
     }
+
+    /// The language of its schemas, where it has any.
+    pub const fn schema_kind(self) -> Option<SchemaKind> {
+        match self {
+            Self::Avro => Some(SchemaKind::Avro),
+            Self::JsonSr => Some(SchemaKind::Json),
+            Self::Protobuf | Self::ProtobufNosr => Some(SchemaKind::Protobuf),
+            Self::Json | Self::Delimited | Self::Kafka | Self::None => None,
+        }
+    }
+
+    /// Whether `WRAP_SINGLE_VALUE` may be set so. What cannot be set is how the format is anyway.
+    pub const fn allows_wrapping(self, wrapped: bool) -> bool {
+        match self {
+            Self::Json | Self::JsonSr | Self::Avro => true,
+            Self::Protobuf | Self::ProtobufNosr => wrapped,
+            Self::Delimited | Self::Kafka => !wrapped,
+            Self::None => false,
+        }
+    }
+
+    /// Whether a single key column stands inside a record; else it is the key itself.
+    pub const fn wraps_single_keys(self) -> bool {
+        matches!(self, Self::Protobuf | Self::ProtobufNosr)
+    }
 }
 
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// How Protobuf tells `NULL` from 0 and the empty text (`KEY_`/`VALUE_PROTOBUF_NULLABLE_REPRESENTATION`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Nullable {
+    /// Not at all: `NULL` reads back as 0, `false` or the empty text.
+    #[default]
+    Default,
+    /// `OPTIONAL`: fields with proto3's `optional`.
+    Optional,
+    /// `WRAPPER`: messages such as `google.protobuf.Int32Value`.
+    Wrapper,
+}
+
+impl Nullable {
+    /// Reads the property's value in any letter case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name.to_ascii_uppercase().as_str() {
+            "OPTIONAL" => Some(Self::Optional),
+            "WRAPPER" => Some(Self::Wrapper),
+            _ => None,
+        }
     }
 }
 
@@ -82,102 +125,59 @@ pub struct FormatSpec {
     pub format: Format,
     /// Whether a single column stands inside an object or record (`WRAP_SINGLE_VALUE`); several always do.
     pub wrapped: bool,
-    /// What stands between the columns of `DELIMITED`.
+    /// What stands between the columns of `DELIMITED` (`KEY_DELIMITER`, `VALUE_DELIMITER`).
     pub delimiter: char,
+    /// The schema that is read and written by (`KEY_SCHEMA_ID`, `VALUE_SCHEMA_ID`).
+    pub schema_id: Option<i32>,
+    /// The name of the record or message that is written (`KEY_SCHEMA_FULL_NAME`, `VALUE_SCHEMA_FULL_NAME`,
+    /// `VALUE_AVRO_SCHEMA_FULL_NAME`), and of the message that is read where a schema has several.
+    pub schema_name: Option<Arc<str>>,
+    /// How Protobuf tells `NULL`.
+    pub nullable: Nullable,
+    /// Where the registry's schemas are. It is set when a statement has run, so that whoever makes a [`Layout`](super::Layout)
+    /// of the columns has it with the format.
+    pub schema: Option<SchemaRef>,
 }
 
 impl FormatSpec {
+    const fn new(format: Format, wrapped: bool) -> Self {
+        Self {
+            format,
+            wrapped,
+            delimiter: ',',
+            schema_id: None,
+            schema_name: None,
+            nullable: Nullable::Default,
+            schema: None,
+        }
+    }
+
     /// `format` for a value: a single column stands inside an object.
     pub const fn value(format: Format) -> Self {
-        Self { format, wrapped: true, delimiter: ',' }
+        Self::new(format, true)
     }
 
     /// `format` for a key: a single column stands by itself.
     pub const fn key(format: Format) -> Self {
-        Self { format, wrapped: false, delimiter: ',' }
-    }
-}
-
-/// How the columns of a key or a value stand in bytes.
-#[derive(Debug, Clone)]
-pub struct Layout {
-    /// The format.
-    pub spec: FormatSpec,
-    /// The columns.
-    pub columns: Columns,
-}
-
-/// Reads rows.
-pub trait Decoder: Send + fmt::Debug {
-    /// Appends the row to `into`, one builder per column of the layout. After an error, and for [`Decoded::Null`],
-    /// nothing has been appended.
-    fn decode(&mut self, bytes: &[u8], into: &mut [ColumnBuilder]) -> Result<Decoded, DecodeError>;
-}
-
-/// Writes rows.
-pub trait Encoder: Send + Sync + fmt::Debug {
-    /// Appends the row's bytes to `out`, one column per column of the layout. After an error, what `out` got is of no use.
-    fn encode(&self, columns: &[&Column], row: usize, out: &mut Vec<u8>) -> Result<(), EncodeError>;
-}
-
-/// Why a row cannot be written.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum EncodeError {
-    /// The format has no way to write such a value.
-    #[error("column `{column}`: the format {format} cannot hold {what}")]
-    Value {
-        /// The column.
-        column: Arc<str>,
-        /// The format.
-        format: Format,
-        /// What it is, in words.
-        what: String,
-    },
-}
-
-impl Layout {
-    /// A layout of these columns.
-    pub const fn new(spec: FormatSpec, columns: Columns) -> Self {
-        Self { spec, columns }
+        Self::new(format, false)
     }
 
-    /// What reads it.
-    pub fn decoder(&self) -> Box<dyn Decoder> {
-        match self.spec.format {
-            Format::Kafka => Box::new(KafkaCodec::new(&self.columns)),
-            Format::None => Box::new(Nothing),
-            _ => Box::new(JsonDecoder::of_layout(&self.columns, self.is_wrapped())),
+    /// Reads a delimiter: one character, `SPACE` or `TAB`. The error says what is wrong.
+    pub fn delimiter_from(text: &str) -> Result<char, String> {
+        let mut chars = text.chars();
+        match (text, chars.next(), chars.next()) {
+            ("SPACE", ..) => Ok(' '),
+            ("TAB", ..) => Ok('\t'),
+            (_, Some('"' | '\n' | '\r'), None) => {
+                Err("a quote or the end of a line cannot stand between columns; take `;` or `|`".to_owned())
+            }
+            (_, Some(c), None) if !c.is_whitespace() => Ok(c),
+            (text, ..) if text.trim().is_empty() => {
+                Err("a delimiter cannot be empty; say 'SPACE' or 'TAB' for those".to_owned())
+            }
+            (text, ..) => {
+                Err(format!("`{text}` is no delimiter: it must be one character, 'SPACE' or 'TAB'"))
+            }
         }
-    }
-
-    /// What writes it.
-    pub fn encoder(&self) -> Box<dyn Encoder> {
-        match self.spec.format {
-            Format::Kafka => Box::new(KafkaCodec::new(&self.columns)),
-            Format::None => Box::new(Nothing),
-            _ => Box::new(JsonEncoder::of_layout(&self.columns, self.is_wrapped())),
-        }
-    }
-
-    /// Whether the columns stand inside an object or record.
-    pub const fn is_wrapped(&self) -> bool {
-        self.spec.wrapped || self.columns.len() != 1
-    }
-}
-
-/// `NONE`.
-#[derive(Debug)]
-struct Nothing;
-
-impl Decoder for Nothing {
-    fn decode(&mut self, _bytes: &[u8], into: &mut [ColumnBuilder]) -> Result<Decoded, DecodeError> {
-        into.iter_mut().for_each(ColumnBuilder::append_null);
-        Ok(Decoded::Row)
-    }
-}
-
-impl Encoder for Nothing {
-    fn encode(&self, _columns: &[&Column], _row: usize, _out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        Ok(())
     }
 }

@@ -6,6 +6,7 @@
     clippy::unwrap_used
 )]
 
+use super::json_nested;
 use super::json_scan::{Scanner, unescape};
 use super::limits::{LAYOUT_FIELDS_MAX, VALUE_BYTES_MAX};
 use super::{ColumnBuilder, Datum, SqlType};
@@ -64,6 +65,41 @@ pub enum DecodeError {
         /// How many there are.
         len_bytes: usize,
     },
+    /// A binary format does not go on as its schema says.
+    #[error("byte {at} and what follows should be {expected}")]
+    Malformed {
+        /// Bytes from the start, without the registry's frame.
+        at: usize,
+        /// What should stand there.
+        expected: &'static str,
+    },
+    /// There is no id of a schema.
+    #[error(
+        "it does not begin with a zero byte and the id of a schema: whoever wrote it used no schema registry"
+    )]
+    NoFrame,
+    /// The schema is not here yet. Fetch it into the [`SchemaCache`](crate::registry::SchemaCache) and decode again.
+    #[error("schema {0} has not been fetched from the registry")]
+    UnknownSchema(i32),
+    /// The registry's schema cannot be used.
+    #[error("schema {id}: {message}")]
+    Schema {
+        /// Its id; 0 where it has none.
+        id: i32,
+        /// Why, in words.
+        message: Arc<str>,
+    },
+    /// Delimited text has another number of fields than there are columns.
+    #[error("{found} fields for {wanted} columns")]
+    Fields {
+        /// How many there are.
+        found: usize,
+        /// How many there should be.
+        wanted: usize,
+    },
+    /// Delimited text that does not follow RFC 4180.
+    #[error("{0}")]
+    Delimited(&'static str),
 }
 
 /// What a value was.
@@ -84,6 +120,8 @@ pub struct JsonDecoder {
     layout: Vec<(Box<str>, Option<usize>)>,
     row: Vec<Slot>,
     unescaped: String,
+    /// Values of this row that are neither numbers nor text.
+    others: Vec<Datum<'static>>,
     /// Whether the columns are fields of an object; else the only one is the value itself.
     wrapped: bool,
 }
@@ -97,13 +135,22 @@ enum Slot {
     Double(f64),
     Text(Range<usize>),
     Unescaped(Range<usize>),
+    /// A place in `others`.
+    Other(usize),
 }
 
 impl JsonDecoder {
     /// A decoder for these columns.
     pub fn new(columns: &[(Arc<str>, SqlType)]) -> Self {
         let row = vec![Slot::Null; columns.len()];
-        Self { columns: columns.to_vec(), layout: Vec::new(), row, unescaped: String::new(), wrapped: true }
+        Self {
+            columns: columns.to_vec(),
+            layout: Vec::new(),
+            row,
+            unescaped: String::new(),
+            others: Vec::new(),
+            wrapped: true,
+        }
     }
 
     pub(super) fn of_layout(columns: &[(Arc<str>, SqlType)], wrapped: bool) -> Self {
@@ -120,9 +167,15 @@ impl JsonDecoder {
         if value.len() > VALUE_BYTES_MAX {
             return Err(DecodeError::TooLong(value.len()));
         }
+        // What JSON_SR wrote can be read as JSON: a text never begins with a zero byte.
+        let value = match value {
+            [0, _, _, _, _, rest @ ..] => rest,
+            value => value,
+        };
         let text = std::str::from_utf8(value).map_err(|error| DecodeError::Utf8(error.valid_up_to()))?;
         self.row.fill(Slot::Null);
         self.unescaped.clear();
+        self.others.clear();
         let mut scanner = Scanner::new(text);
         if scanner.peek() == Some(b'n') {
             scanner.word("null")?;
@@ -136,7 +189,7 @@ impl JsonDecoder {
         }
         end(&mut scanner)?;
         for (slot, builder) in self.row.iter().zip(into) {
-            append(slot, text, &self.unescaped, builder);
+            append(slot, text, &self.unescaped, &self.others, builder);
         }
         Ok(Decoded::Row)
     }
@@ -196,6 +249,11 @@ impl JsonDecoder {
         let (name, sql_type) = (name.clone(), *sql_type);
         let wrong = |found| DecodeError::Type { column: name.clone(), sql_type, found };
         let slot = match (scanner.peek(), sql_type) {
+            (Some(_), other) if !is_plain(other) => {
+                let value = json_nested::value(scanner, other, &name, 1)?;
+                self.others.push(value);
+                Slot::Other(self.others.len().saturating_sub(1))
+            }
             (Some(b'n'), _) => {
                 scanner.word("null")?;
                 Slot::Null
@@ -216,7 +274,11 @@ impl JsonDecoder {
                     }
                 }
             }
-            (Some(_), SqlType::Varchar) => Slot::Text(place(text, scanner.any(1)?)),
+            (Some(_), SqlType::Varchar) => {
+                let start = self.unescaped.len();
+                self.unescaped.push_str(&json_nested::text(scanner, 1)?);
+                Slot::Unescaped(start..self.unescaped.len())
+            }
             (Some(b't'), SqlType::Boolean) => {
                 scanner.word("true")?;
                 Slot::Boolean(true)
@@ -267,7 +329,12 @@ fn place(text: &str, part: &str) -> Range<usize> {
     start..start.saturating_add(part.len())
 }
 
-fn append(slot: &Slot, text: &str, unescaped: &str, builder: &mut ColumnBuilder) {
+/// Whether the flat path reads values of this type itself.
+const fn is_plain(sql_type: SqlType) -> bool {
+    matches!(sql_type, SqlType::Boolean | SqlType::Int | SqlType::BigInt | SqlType::Double | SqlType::Varchar)
+}
+
+fn append(slot: &Slot, text: &str, unescaped: &str, others: &[Datum<'static>], builder: &mut ColumnBuilder) {
     match (slot, builder) {
         (Slot::Boolean(v), ColumnBuilder::Boolean(builder)) => builder.append_value(*v),
         (Slot::Integer(v), ColumnBuilder::Int(builder)) => builder.append_option(i32::try_from(*v).ok()),
@@ -281,6 +348,7 @@ fn append(slot: &Slot, text: &str, unescaped: &str, builder: &mut ColumnBuilder)
             let text = unescaped.get(range.clone()).unwrap_or_default();
             builder.append(&Datum::Varchar(Cow::Borrowed(text)));
         }
+        (Slot::Other(index), builder) => builder.append(others.get(*index).unwrap_or(&Datum::Null)),
         (_, builder) => builder.append_null(),
     }
 }
@@ -290,17 +358,11 @@ fn number_in_text(text: &str, sql_type: SqlType) -> Option<Slot> {
     Some(match sql_type {
         SqlType::Int => Slot::Integer(text.parse::<i32>().ok()?.into()),
         SqlType::BigInt => Slot::Integer(text.parse().ok()?),
-        _ => match text {
-            "NaN" => Slot::Double(f64::NAN),
-            "Infinity" => Slot::Double(f64::INFINITY),
-            "-Infinity" => Slot::Double(f64::NEG_INFINITY),
-            text if text.contains(|c: char| c.is_ascii_digit()) => Slot::Double(text.parse().ok()?),
-            _ => return None,
-        },
+        _ => Slot::Double(json_nested::double(text)?),
     })
 }
 
-const fn kind(first: u8) -> &'static str {
+pub(super) const fn kind(first: u8) -> &'static str {
     match first {
         b'{' => "an object",
         b'[' => "an array",
@@ -309,7 +371,7 @@ const fn kind(first: u8) -> &'static str {
     }
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     text.chars().take(40).collect()
 }
 

@@ -53,6 +53,10 @@ impl super::Encoder for JsonEncoder {
         }
         Ok(())
     }
+
+    fn is_absent(&self, columns: &[&Column], row: usize) -> bool {
+        !self.wrapped && columns.first().is_some_and(|column| column.is_null(row))
+    }
 }
 
 /// Writes one value of `sql_type` as ksqlDB's JSON format does: what is no JSON number is `"NaN"`, `"Infinity"`; bytes are

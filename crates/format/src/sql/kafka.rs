@@ -1,7 +1,9 @@
 //! The format `KAFKA`: one column as Kafka's own serializers write it (UTF-8 text, big-endian numbers, bytes as they are).
 
-use super::format::{Columns, Decoder, EncodeError, Encoder, Format};
-use super::{Column, ColumnBuilder, Datum, DecodeError, Decoded, SqlType};
+use super::{
+    Column, ColumnBuilder, Columns, Datum, DecodeError, Decoded, Decoder, EncodeError, Encoder, Format,
+    SqlType,
+};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -42,6 +44,10 @@ impl Encoder for KafkaCodec {
             }
         }
         Ok(())
+    }
+
+    fn is_absent(&self, columns: &[&Column], row: usize) -> bool {
+        columns.first().is_some_and(|column| column.is_null(row))
     }
 }
 

@@ -59,3 +59,7 @@ pub const HISTOGRAM_ENTRIES_MAX: usize = 1_000;
 pub const POSITIONS_MAX: usize = 10_000;
 /// Elements that `CUBE_EXPLODE` takes: a row becomes two to their power.
 pub const CUBE_COLUMNS_MAX: usize = 12;
+/// What the results of one expression for one batch take together, in bytes: Arrow counts the bytes of a column in 31 bits.
+pub const COLUMN_BYTES_MAX: usize = 512 << 20;
+/// How often the lambdas of an expression are called for one row: a second's work, so that none keeps a query from going on.
+pub const LAMBDA_CALLS_MAX: usize = 10_000_000;

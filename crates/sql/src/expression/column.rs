@@ -1,24 +1,23 @@
 //! Evaluation of all rows at once, as kernels over Arrow arrays.
 //!
 //! A node is evaluated for the rows that are *asked*: those that no earlier operand decided (`AND`, `OR`, `CASE`). Rows
-//! that were not asked hold anything; nobody looks at them. Where a node cannot fail, all rows are computed.
+//! that were not asked hold anything; nobody looks at them. Where a node cannot fail, all rows are computed. A literal
+//! is not spread over a column where it is an operand.
 
 use super::arithmetic::Whole;
-use super::{ArithmeticOp, CompareOp, Fault, Node, NodeKind, arithmetic, cast};
+use super::kernel::{self, Operand};
+use super::size::Filler;
+use super::{ArithmeticOp, Fault, Node, NodeKind, arithmetic, cast, nested};
 use crate::batch::Batch;
-use crate::{Column, ColumnBuilder, SqlType};
-use arrow_array::{Array, BooleanArray, Float64Array, PrimitiveArray, types};
+use crate::{Column, ColumnBuilder, Datum, Decimal, SqlType};
+use arrow_array::{Array, ArrowPrimitiveType, BooleanArray, Float64Array, PrimitiveArray, types};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
-use std::cmp::Ordering;
 
 /// All rows of `batch`. Rows with a fault are `NULL`.
 pub(super) fn evaluate(node: &Node, batch: &Batch, fault: &mut dyn FnMut(usize, Fault)) -> Column {
-    if !node.can_fail {
-        return Pass { batch, faults: Vec::new() }.node(node, None);
-    }
-    let mut pass = Pass { batch, faults: vec![None; batch.rows()] };
+    let mut pass = Pass { batch, faults: Vec::new() };
     let column = pass.node(node, None);
-    if pass.faults.iter().all(Option::is_none) {
+    if pass.faults.is_empty() {
         return column;
     }
     let mut builder = ColumnBuilder::new(node.sql_type, batch.rows());
@@ -39,12 +38,15 @@ type Asked<'m> = Option<&'m BooleanBuffer>;
 
 struct Pass<'b> {
     batch: &'b Batch,
-    /// The first fault of each row. Empty where nothing can fail.
+    /// The first fault of each row. Empty as long as there is none.
     faults: Vec<Option<Fault>>,
 }
 
 impl Pass<'_> {
     fn fail(&mut self, row: usize, cause: Fault) {
+        if self.faults.is_empty() {
+            self.faults = vec![None; self.batch.rows()];
+        }
         if let Some(place @ None) = self.faults.get_mut(row) {
             *place = Some(cause);
         }
@@ -55,13 +57,26 @@ impl Pass<'_> {
         asked.is_none_or(|asked| asked.value(row)) && self.faults.get(row).is_none_or(Option::is_none)
     }
 
+    fn operand<'n>(&mut self, node: &'n Node, asked: Asked<'_>) -> Operand<'n> {
+        match &node.kind {
+            NodeKind::Literal(value) => Operand::Constant(value.as_borrowed()),
+            _ => Operand::Column(self.node(node, asked)),
+        }
+    }
+
     fn node(&mut self, node: &Node, asked: Asked<'_>) -> Column {
         let rows = self.batch.rows();
         match &node.kind {
             NodeKind::Column(slot) => self.batch.columns[*slot].clone(),
             NodeKind::Literal(value) => Column::constant(value, node.sql_type, rows),
-            NodeKind::Arithmetic { op, left, right } => self.arithmetic(*op, left, right, asked),
-            NodeKind::Compare { op, left, right } => self.compare(*op, left, right, asked),
+            NodeKind::Arithmetic { op, left, right } => {
+                let (left, right) = (self.operand(left, asked), self.operand(right, asked));
+                self.arithmetic(*op, &left, &right, node.sql_type, asked)
+            }
+            NodeKind::Compare { op, left, right } => {
+                let (left, right) = (self.operand(left, asked), self.operand(right, asked));
+                Column::Boolean(kernel::compare(*op, &left, &right, rows))
+            }
             NodeKind::And(left, right) => self.either(left, right, false, asked),
             NodeKind::Or(left, right) => self.either(left, right, true, asked),
             NodeKind::Not(operand) => match self.node(operand, asked) {
@@ -76,33 +91,159 @@ impl Pass<'_> {
                     column.nulls().map_or_else(|| BooleanBuffer::new_unset(rows), |nulls| !nulls.inner());
                 Column::Boolean(BooleanArray::new(nulls, None))
             }
+            NodeKind::Like { operand, compiled: Some(pattern), .. } => match self.node(operand, asked) {
+                Column::Varchar(array) => Column::Boolean(kernel::like(&array, pattern)),
+                other => Column::nothing(SqlType::Boolean, other.len()),
+            },
+            NodeKind::In { operand, list } => self.one_of(node, operand, list, asked),
             NodeKind::Case { branches, otherwise } => {
                 self.case(branches, otherwise.as_deref(), node.sql_type, asked)
             }
             NodeKind::Cast(operand) => {
                 let column = self.node(operand, asked);
-                self.cast(&column, node.sql_type, asked)
+                self.cast(&column, operand.sql_type, node.sql_type, asked)
             }
-            NodeKind::Call { call, args } if call.kernel().is_some() && args.len() == 1 => {
+            NodeKind::Field { .. } | NodeKind::Index { .. } => self.part(node, asked),
+            NodeKind::Call { call, args, .. } if call.kernel().is_some() && args.len() == 1 => {
                 let column = self.node(&args[0], asked);
                 match (column, call.kernel()) {
                     (Column::Double(array), Some(kernel)) => Column::Double(array.unary(kernel)),
                     (column, _) => Column::nothing(node.sql_type, column.len()),
                 }
             }
-            // The rest is row by row: texts have no kernels that would be faster.
+            // The rest is row by row: there are no kernels that would be faster.
             _ => self.row_by_row(node, asked),
         }
     }
 
+    /// `IN`.
+    fn one_of(&mut self, node: &Node, operand: &Node, list: &[Node], asked: Asked<'_>) -> Column {
+        let constants: Option<Vec<_>> = list
+            .iter()
+            .map(|item| match &item.kind {
+                NodeKind::Literal(value) if item.sql_type == operand.sql_type => Some(value),
+                _ => None,
+            })
+            .collect();
+        let Some(constants) = constants else { return self.row_by_row(node, asked) };
+        let column = self.node(operand, asked);
+        match kernel::one_of(&column, &constants) {
+            Some(found) => Column::Boolean(found),
+            None => {
+                let one = |row: usize| {
+                    let value = column.datum(row);
+                    constants.iter().any(|item| super::CompareOp::Equal.apply(&value, item))
+                };
+                Column::Boolean(BooleanArray::new(BooleanBuffer::collect_bool(column.len(), one), None))
+            }
+        }
+    }
+
+    /// A field of structs, or an element of arrays or maps, without a copy of what it stands in.
+    fn part(&mut self, node: &Node, asked: Asked<'_>) -> Column {
+        let (operand, index) = match &node.kind {
+            NodeKind::Field { operand, place } => (operand, Err(*place)),
+            NodeKind::Index { operand, index } => (operand, Ok(index)),
+            _ => return self.row_by_row(node, asked),
+        };
+        let column = self.node(operand, asked);
+        let index = index.map(|index| self.operand(index, asked));
+        let Column::Nested(values) = &column else { return Column::nothing(node.sql_type, column.len()) };
+        let mut builder = ColumnBuilder::new(node.sql_type, column.len());
+        for (row, value) in values.values().iter().enumerate() {
+            let found = match &index {
+                Err(place) => nested::field(value, *place),
+                Ok(index) => nested::index(value, &index.datum(row)),
+            };
+            builder.append(found.unwrap_or(&Datum::Null));
+        }
+        builder.finish()
+    }
+
     fn row_by_row(&mut self, node: &Node, asked: Asked<'_>) -> Column {
-        let mut builder = ColumnBuilder::new(node.sql_type, self.batch.rows());
+        let mut filler = Filler::new(node.sql_type, self.batch.rows());
         for row in 0..self.batch.rows() {
             if !self.wants(row, asked) {
-                builder.append_null();
+                filler.append_null();
                 continue;
             }
             match node.at(self.batch, row) {
+                Ok(value) => {
+                    if let Err(cause) = filler.append(&value) {
+                        self.fail(row, cause);
+                    }
+                }
+                Err(cause) => {
+                    self.fail(row, cause);
+                    filler.append_null();
+                }
+            }
+        }
+        filler.finish()
+    }
+
+    fn arithmetic(
+        &mut self,
+        op: ArithmeticOp,
+        left: &Operand<'_>,
+        right: &Operand<'_>,
+        sql_type: SqlType,
+        asked: Asked<'_>,
+    ) -> Column {
+        use Operand::{Column as C, Constant as K};
+        let nulls = NullBuffer::union(left.nulls(), right.nulls());
+        match (left, right) {
+            (K(Datum::Null), _) | (_, K(Datum::Null)) => Column::nothing(sql_type, self.batch.rows()),
+            (C(Column::Double(a)), C(Column::Double(b))) => {
+                Column::Double(doubles(op, a.values().iter().copied().zip(b.values().iter().copied()), nulls))
+            }
+            (C(Column::Double(a)), K(Datum::Double(b))) => {
+                Column::Double(doubles(op, a.values().iter().map(|a| (*a, *b)), nulls))
+            }
+            (K(Datum::Double(a)), C(Column::Double(b))) => {
+                Column::Double(doubles(op, b.values().iter().map(|b| (*a, *b)), nulls))
+            }
+            (C(Column::Int(a)), C(Column::Int(b))) => {
+                let pairs = a.values().iter().copied().zip(b.values().iter().copied());
+                Column::Int(self.whole(op, pairs, nulls, asked))
+            }
+            (C(Column::Int(a)), K(Datum::Int(b))) => {
+                Column::Int(self.whole(op, a.values().iter().map(|a| (*a, *b)), nulls, asked))
+            }
+            (K(Datum::Int(a)), C(Column::Int(b))) => {
+                Column::Int(self.whole(op, b.values().iter().map(|b| (*a, *b)), nulls, asked))
+            }
+            (C(Column::BigInt(a)), C(Column::BigInt(b))) => {
+                let pairs = a.values().iter().copied().zip(b.values().iter().copied());
+                Column::BigInt(self.whole(op, pairs, nulls, asked))
+            }
+            (C(Column::BigInt(a)), K(Datum::BigInt(b))) => {
+                Column::BigInt(self.whole(op, a.values().iter().map(|a| (*a, *b)), nulls, asked))
+            }
+            (K(Datum::BigInt(a)), C(Column::BigInt(b))) => {
+                Column::BigInt(self.whole(op, b.values().iter().map(|b| (*a, *b)), nulls, asked))
+            }
+            _ => self.mixed(op, left, right, sql_type, asked),
+        }
+    }
+
+    /// Decimals, and literals on both sides.
+    fn mixed(
+        &mut self,
+        op: ArithmeticOp,
+        left: &Operand<'_>,
+        right: &Operand<'_>,
+        sql_type: SqlType,
+        asked: Asked<'_>,
+    ) -> Column {
+        let mut builder = ColumnBuilder::new(sql_type, self.batch.rows());
+        for row in 0..self.batch.rows() {
+            let (a, b) = (left.datum(row), right.datum(row));
+            if a.is_null() || b.is_null() || !self.wants(row, asked) {
+                builder.append_null();
+                continue;
+            }
+            match arithmetic::datum(op, &a, &b, sql_type) {
                 Ok(value) => builder.append(&value),
                 Err(cause) => {
                     self.fail(row, cause);
@@ -113,42 +254,20 @@ impl Pass<'_> {
         builder.finish()
     }
 
-    fn arithmetic(&mut self, op: ArithmeticOp, left: &Node, right: &Node, asked: Asked<'_>) -> Column {
-        let sql_type = left.sql_type;
-        match (self.node(left, asked), self.node(right, asked)) {
-            (Column::Double(a), Column::Double(b)) => {
-                let values = a.values().iter().zip(b.values());
-                let nulls = NullBuffer::union(a.nulls(), b.nulls());
-                let values = match op {
-                    ArithmeticOp::Add => values.map(|(a, b)| a + b).collect(),
-                    ArithmeticOp::Subtract => values.map(|(a, b)| a - b).collect(),
-                    ArithmeticOp::Multiply => values.map(|(a, b)| a * b).collect(),
-                    ArithmeticOp::Divide => values.map(|(a, b)| a / b).collect(),
-                    ArithmeticOp::Modulo => values.map(|(a, b)| arithmetic::double(op, *a, *b)).collect(),
-                };
-                Column::Double(Float64Array::new(values, nulls))
-            }
-            (Column::Int(a), Column::Int(b)) => Column::Int(self.whole(op, &a, &b, asked)),
-            (Column::BigInt(a), Column::BigInt(b)) => Column::BigInt(self.whole(op, &a, &b, asked)),
-            (a, _) => Column::nothing(sql_type, a.len()),
-        }
-    }
-
     fn whole<T>(
         &mut self,
         op: ArithmeticOp,
-        a: &PrimitiveArray<T>,
-        b: &PrimitiveArray<T>,
+        pairs: impl Iterator<Item = (T::Native, T::Native)>,
+        nulls: Option<NullBuffer>,
         asked: Asked<'_>,
     ) -> PrimitiveArray<T>
     where
-        T: types::ArrowPrimitiveType,
+        T: ArrowPrimitiveType,
         T::Native: Whole + Default,
     {
-        let nulls = NullBuffer::union(a.nulls(), b.nulls());
-        let mut values = Vec::with_capacity(a.len());
-        for (row, (a, b)) in a.values().iter().zip(b.values()).enumerate() {
-            values.push(match T::Native::apply(op, *a, *b) {
+        let mut values = Vec::with_capacity(self.batch.rows());
+        for (row, (a, b)) in pairs.enumerate() {
+            values.push(match T::Native::apply(op, a, b) {
                 Ok(value) => value,
                 Err(cause) => {
                     if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) && self.wants(row, asked) {
@@ -159,27 +278,6 @@ impl Pass<'_> {
             });
         }
         PrimitiveArray::new(values.into(), nulls)
-    }
-
-    fn compare(&mut self, op: CompareOp, left: &Node, right: &Node, asked: Asked<'_>) -> Column {
-        let a = self.node(left, asked);
-        let b = self.node(right, asked);
-        let found = match (&a, &b) {
-            (Column::Double(a), Column::Double(b)) => {
-                compare_values(op, a.values(), b.values(), f64::partial_cmp)
-            }
-            (Column::Int(a), Column::Int(b)) => {
-                compare_values(op, a.values(), b.values(), |a, b| Some(a.cmp(b)))
-            }
-            (Column::BigInt(a), Column::BigInt(b)) => {
-                compare_values(op, a.values(), b.values(), |a, b| Some(a.cmp(b)))
-            }
-            (Column::Varchar(a), Column::Varchar(b)) => {
-                BooleanBuffer::collect_bool(a.len(), |row| op.holds(Some(a.value(row).cmp(b.value(row)))))
-            }
-            _ => BooleanBuffer::collect_bool(a.len(), |row| op.apply(&a.datum(row), &b.datum(row))),
-        };
-        Column::Boolean(BooleanArray::new(mask_nulls(op, found, a.nulls(), b.nulls()), None))
     }
 
     /// `AND` (decided by false) and `OR` (decided by true).
@@ -249,61 +347,58 @@ impl Pass<'_> {
         builder.finish()
     }
 
-    fn cast(&mut self, column: &Column, to: SqlType, asked: Asked<'_>) -> Column {
+    fn cast(&mut self, column: &Column, from: SqlType, to: SqlType, asked: Asked<'_>) -> Column {
         match (column, to) {
             (Column::Int(array), SqlType::Double) => return Column::Double(array.unary(f64::from)),
             (Column::Int(array), SqlType::BigInt) => return Column::BigInt(array.unary(i64::from)),
             #[expect(clippy::cast_precision_loss, reason = "as in Java")]
             (Column::BigInt(array), SqlType::Double) => return Column::Double(array.unary(|v| v as f64)),
+            (Column::Decimal(array), SqlType::Double) => {
+                let scale = u8::try_from(array.scale()).unwrap_or(0);
+                return Column::Double(
+                    array.unary::<_, types::Float64Type>(|v| Decimal::new(v, scale).to_f64()),
+                );
+            }
             _ => {}
         }
-        let mut builder = ColumnBuilder::new(to, column.len());
+        let mut filler = Filler::new(to, column.len());
         for row in 0..column.len() {
             if !self.wants(row, asked) {
-                builder.append_null();
+                filler.append_null();
                 continue;
             }
-            match cast::datum(column.datum(row), to) {
-                Ok(value) => builder.append(&value),
+            let cast = match cast::value(column.datum(row), from, to) {
+                Ok(value) => filler.append(&value),
                 Err(cause) => {
-                    self.fail(row, cause);
-                    builder.append_null();
+                    filler.append_null();
+                    Err(cause)
                 }
+            };
+            if let Err(cause) = cast {
+                self.fail(row, cause);
             }
         }
-        builder.finish()
+        filler.finish()
     }
+}
+
+fn doubles(
+    op: ArithmeticOp,
+    pairs: impl Iterator<Item = (f64, f64)>,
+    nulls: Option<NullBuffer>,
+) -> Float64Array {
+    let values = match op {
+        ArithmeticOp::Add => pairs.map(|(a, b)| a + b).collect(),
+        ArithmeticOp::Subtract => pairs.map(|(a, b)| a - b).collect(),
+        ArithmeticOp::Multiply => pairs.map(|(a, b)| a * b).collect(),
+        ArithmeticOp::Divide => pairs.map(|(a, b)| a / b).collect(),
+        ArithmeticOp::Modulo => pairs.map(|(a, b)| arithmetic::double(op, a, b)).collect(),
+    };
+    Float64Array::new(values, nulls)
 }
 
 /// The rows where `array` is `value`.
 fn decided(array: &BooleanArray, value: bool) -> BooleanBuffer {
     let matching = if value { array.values().clone() } else { !array.values() };
     array.nulls().map_or_else(|| matching.clone(), |known| &matching & known.inner())
-}
-
-fn compare_values<T>(
-    op: CompareOp,
-    a: &[T],
-    b: &[T],
-    order: fn(&T, &T) -> Option<Ordering>,
-) -> BooleanBuffer {
-    BooleanBuffer::collect_bool(a.len(), |row| op.holds(order(&a[row], &b[row])))
-}
-
-/// Puts in what comparisons with `NULL` give.
-fn mask_nulls(
-    op: CompareOp,
-    found: BooleanBuffer,
-    a: Option<&NullBuffer>,
-    b: Option<&NullBuffer>,
-) -> BooleanBuffer {
-    let Some(known) = NullBuffer::union(a, b) else { return found };
-    if !matches!(op, CompareOp::Distinct | CompareOp::NotDistinct) {
-        return &found & known.inner();
-    }
-    let null = |nulls: Option<&NullBuffer>, row: usize| nulls.is_some_and(|nulls| nulls.is_null(row));
-    BooleanBuffer::collect_bool(found.len(), |row| match (null(a, row), null(b, row)) {
-        (false, false) => found.value(row),
-        (a, b) => op.holds_for_null(a && b),
-    })
 }

@@ -1,7 +1,8 @@
 //! Goal: both evaluators agree. Method: random typed expressions over random batches, values and faults compared.
 
 use super::*;
-use crate::function;
+use crate::batch::Batch;
+use crate::{Column, ColumnBuilder, Datum, function};
 use arrow_buffer::ScalarBuffer;
 use proptest::prelude::*;
 use std::borrow::Cow;
@@ -105,7 +106,7 @@ fn call(name: &'static str, args: Vec<Node>) -> Node {
     let types: Vec<_> = args.iter().map(|a| Some(a.sql_type)).collect();
     let resolved = function::scalar(name).unwrap().resolve(&types).unwrap();
     let args = args.into_iter().zip(resolved.args).map(|(arg, t)| arg.cast_to(t)).collect();
-    Node::new(NodeKind::Call { call: resolved.call, args }, resolved.returns)
+    Node::new(NodeKind::Call { call: resolved.call, args, lambdas: Vec::new() }, resolved.returns)
 }
 
 fn node(sql_type: SqlType, depth: u32) -> BoxedStrategy<Node> {

@@ -57,7 +57,7 @@ impl Binder<'_> {
         };
         let args =
             bound.into_iter().zip(resolved.args).map(|(arg, sql_type)| arg.cast_to(sql_type)).collect();
-        Ok(Node::new(NodeKind::Call { call: resolved.call, args }, resolved.returns))
+        Ok(Node::new(NodeKind::Call { call: resolved.call, args, lambdas: Vec::new() }, resolved.returns))
     }
 
     fn keyed_call(

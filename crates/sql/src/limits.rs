@@ -9,6 +9,10 @@ pub const EXPRESSION_DEPTH_MAX: usize = 150;
 pub const DIAGNOSTICS_MAX: usize = 100;
 /// Rows in one micro-batch.
 pub const BATCH_ROWS_MAX: usize = 4_096;
+/// Bytes that one poll of one input asks for; with the records of one micro-batch this bounds what a task holds.
+pub const INPUT_QUEUE_BYTES: usize = 4 << 20;
+/// How often a process asks the group that divides the tasks what it decided, in milliseconds.
+pub const SLOT_POLL_MS: u64 = 500;
 /// From this many rows on, expressions run column by column; below, row by row.
 pub const COLUMNAR_ROWS_MIN: usize = 8;
 /// Keys (times open windows) that one partition of one query may hold; more is a query that will eat the machine.

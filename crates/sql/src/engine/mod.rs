@@ -1,6 +1,7 @@
 //! The engine: runs statements and keeps persistent queries alive.
 
 mod execute;
+mod inputs;
 mod poison;
 mod push;
 mod restore;

@@ -6,7 +6,7 @@ use super::task::{Suspects, Task};
 use super::topics::ensure;
 use crate::SqlError;
 use crate::limits::{FENCED_WAIT_MS, RESTART_WAIT_MS_MAX, RESTART_WAIT_MS_MIN};
-use millstream_bus::{Bus, BusError, TopicPartition, TopicSpec};
+use millstream_bus::{Bus, BusError, TopicSpec};
 use millstream_model::Clock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,9 +41,8 @@ pub(super) fn start(bus: &Arc<dyn Bus>, clock: &Arc<dyn Clock>, running: &Arc<Ru
                     bus: bus.clone(),
                     clock: clock.clone(),
                     query_id: query.id.clone(),
-                    source: TopicPartition::new(stage.inputs[0].topic.clone(), partition),
-                    source_partitions: stage.partitions,
                     stage: stage.clone(),
+                    partition,
                     metrics: metrics.clone(),
                     status,
                 };
@@ -124,7 +123,7 @@ async fn keep_running(task: Task, stop: watch::Receiver<bool>) {
                 (SqlError::Panicked(panic.to_string()), false)
             }
         };
-        tracing::warn!(query = %task.query_id, source = %task.source, %error, "a task failed; it begins again at its last commit");
+        tracing::warn!(query = %task.query_id, stage = task.stage.index, partition = task.partition, %error, "a task failed; it begins again at its last commit");
         *task.status.cause.lock() = Some(error.to_string());
         task.metrics.restarts.increment();
         // The next attempt goes around the record, so that there is nothing to wait for.

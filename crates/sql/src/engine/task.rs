@@ -1,25 +1,23 @@
 //! One partition of one stage: the only async code around a graph of operators.
 //!
 //! Read what has arrived, run the graph, then in one transaction: append its output, its changed state and what it
-//! could not use, commit the input's offset. Whatever goes wrong, the task begins again from its last commit.
+//! could not use, commit the inputs' offsets. Whatever goes wrong, the task begins again from its last commit.
 
+use super::inputs::{Inputs, Slice};
 use super::poison;
 use super::restore::{Pending, records, restore, topic as changelog};
 use super::running::{QueryMetrics, TaskStatus};
 use super::stage::{Stage, prefix};
 use super::topics::ensure;
 use crate::limits::{
-    APPEND_BYTES_MAX, BATCH_ROWS_MAX, CAUSE_CHARS_MAX, LAG_INTERVAL_MS, RECORD_FRAME_BYTES, RESULT_BYTES_MAX,
+    APPEND_BYTES_MAX, CAUSE_CHARS_MAX, LAG_INTERVAL_MS, RECORD_FRAME_BYTES, RESULT_BYTES_MAX,
 };
 use crate::operator::{Encoded, Graph, Processed, RowFault};
 use crate::plan::query_plan::NullKey;
 use crate::state::Changes;
 use crate::{ERROR_TOPIC, SqlError};
-use millstream_bus::{
-    Bus, BusError, CommittedOffset, FetchLimit, Isolation, Position, Reader, ReceivedRecord, Record,
-    StartOffset, TopicPartition, TopicSpec, TransactionalProducer,
-};
-use millstream_model::Clock;
+use millstream_bus::{Bus, CommittedOffset, Record, TopicPartition, TopicSpec, TransactionalProducer};
+use millstream_model::{Clock, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -34,8 +32,7 @@ pub(super) struct Task {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) query_id: Arc<str>,
     pub(super) stage: Arc<Stage>,
-    pub(super) source: TopicPartition,
-    pub(super) source_partitions: i32,
+    pub(super) partition: i32,
     pub(super) metrics: Arc<QueryMetrics>,
     pub(super) status: Arc<TaskStatus>,
 }
@@ -43,31 +40,39 @@ pub(super) struct Task {
 /// Records around which the task must be careful, because code panicked on one of them.
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
-    /// Up to this offset, records go one by one.
-    careful_until: i64,
-    /// These are not run any more.
-    skip: BTreeSet<i64>,
+    /// By input: up to this offset, records go one by one.
+    careful_until: BTreeMap<usize, i64>,
+    /// These (input and offset) are not run any more.
+    skip: BTreeSet<(usize, i64)>,
 }
 
 /// A task with its state, between two commits.
 struct Attempt<'t> {
     task: &'t Task,
     graph: Graph,
-    reader: Box<dyn Reader>,
+    inputs: Inputs,
     producer: Box<dyn TransactionalProducer>,
     group: String,
     sink: TopicPartitions,
     pending: Pending,
-    position: i64,
+    /// The offsets of the last commit.
+    committed: Vec<(TopicPartition, CommittedOffset)>,
     lag_checked: Option<Instant>,
-    /// Up to here, a repartition topic was emptied.
-    forgotten: i64,
 }
 
 /// A topic and how many partitions it has.
 struct TopicPartitions {
     topic: Arc<str>,
     partitions: i32,
+}
+
+/// What one commit writes beside the state.
+#[derive(Default)]
+struct Made {
+    encoded: Vec<Encoded>,
+    errors: Vec<Record>,
+    late: u64,
+    records_in: usize,
 }
 
 impl Task {
@@ -80,12 +85,13 @@ impl Task {
         let mut attempt = self.open().await?;
         *self.status.cause.lock() = None;
         loop {
-            let polled = tokio::select! {
+            let next = attempt.inputs.next(&suspects.careful_until, &self.query_id, &self.metrics);
+            let slices = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                polled = attempt.poll() => polled?,
+                slices = next => slices?,
             };
-            attempt.batch(polled, suspects).await?;
+            attempt.take(&slices, suspects).await?;
         }
     }
 
@@ -93,162 +99,108 @@ impl Task {
     async fn open(&self) -> Result<Attempt<'_>, SqlError> {
         let bus = &*self.bus;
         let group = prefix(&self.query_id);
-        let partition = self.source.partition;
         let sink_partitions = ensure(bus, &self.stage.sink).await?;
         ensure(bus, &TopicSpec::new(ERROR_TOPIC, 1)).await?;
-        let id = format!("{group}-{}-{partition}", self.stage.index);
+        let id = format!("{group}-{}-{}", self.stage.index, self.partition);
         let producer =
             bus.transactional(&id).await.map_err(SqlError::bus(format!("opening the producer `{id}`")))?;
         let mut graph = Graph::new(&self.stage.inputs, &self.stage.nodes);
-        let pending = restore(bus, &self.query_id, &mut graph, partition, self.source_partitions).await?;
-        let committed = bus.committed(&group, std::slice::from_ref(&self.source)).await;
-        let committed = committed.map_err(SqlError::bus(format!("reading the offsets of `{group}`")))?;
-        let start = match committed.into_iter().next().flatten() {
-            Some(committed) => StartOffset::Offset(committed.offset),
-            None => StartOffset::Earliest,
-        };
-        let from = vec![Position::new(self.source.clone(), start)];
-        let reader = match bus.reader(from, Isolation::ReadCommitted).await {
-            // The topic was made anew, or retention was faster.
-            Err(BusError::OffsetOutOfRange { .. }) => {
-                let from = vec![Position::new(self.source.clone(), StartOffset::Earliest)];
-                bus.reader(from, Isolation::ReadCommitted).await
-            }
-            reader => reader,
-        };
-        let reader = reader.map_err(SqlError::bus(format!("reading `{}`", self.source)))?;
-        let position = reader.positions().first().map_or(0, |(_, position)| *position);
+        let pending = restore(bus, &self.query_id, &mut graph, self.partition, self.stage.partitions).await?;
+        let inputs = Inputs::open(bus, &self.stage, self.partition, &group).await?;
         let sink =
             TopicPartitions { topic: self.stage.sink.name.as_str().into(), partitions: sink_partitions };
+        let committed = inputs.positions();
         Ok(Attempt {
             task: self,
             graph,
-            reader,
+            inputs,
             producer,
             group,
             sink,
             pending,
-            position,
+            committed,
             lag_checked: None,
-            forgotten: position,
         })
     }
 }
 
 impl Attempt<'_> {
-    /// What has arrived, and where reading continues behind it.
-    async fn poll(&mut self) -> Result<(Vec<ReceivedRecord>, i64), SqlError> {
-        let limit = FetchLimit { records_max: BATCH_ROWS_MAX, ..FetchLimit::default() };
-        let at = self.task.source.clone();
-        let skip_to = match self.reader.poll(limit).await {
-            Ok(fetched) => {
-                let mut records = Vec::new();
-                let mut next = self.position;
-                for fetched in fetched {
-                    next = fetched.next_offset;
-                    if records.is_empty() {
-                        records = fetched.records;
-                    } else {
-                        records.extend(fetched.records);
-                    }
-                }
-                return Ok((records, next));
-            }
-            // Retention was faster, or the topic was made anew: what is gone is gone, and said.
-            Err(error) => match error.next_readable() {
-                Some((_, offset)) => offset,
-                None => return Err(SqlError::bus(format!("reading `{at}`"))(error)),
-            },
-        };
-        tracing::warn!(query = %self.task.query_id, %at, from = self.position, to = skip_to, "records are not there any more");
-        self.task.metrics.errors.increment();
-        self.reader.seek(&at, skip_to).await.map_err(SqlError::bus(format!("reading `{at}`")))?;
-        Ok((Vec::new(), skip_to))
-    }
-
-    async fn batch(
-        &mut self,
-        (records, next): (Vec<ReceivedRecord>, i64),
-        suspects: &mut Suspects,
-    ) -> Result<(), SqlError> {
-        if next == self.position && records.is_empty() {
+    /// Runs what has arrived and commits.
+    async fn take(&mut self, slices: &[Slice], suspects: &mut Suspects) -> Result<(), SqlError> {
+        let positions = self.inputs.positions();
+        if slices.is_empty() && positions == self.committed {
             self.task.status.lag.set(0);
-            return self.forget().await;
+            return self.inputs.forget(&*self.task.bus).await;
         }
-        // Retention or a control record may leave a hole; the last piece goes to `next`.
-        let mut rest = records.as_slice();
-        while !rest.is_empty() {
-            let careful = rest[0].offset < suspects.careful_until;
-            let size = if careful { 1 } else { rest.len().min(BATCH_ROWS_MAX) };
-            let (piece, behind) = rest.split_at(size);
-            let end = behind.first().map_or(next, |record| record.offset);
-            self.piece(piece, end, suspects).await?;
-            rest = behind;
+        let now = self.task.clock.now();
+        let mut made = Made::default();
+        for slice in slices {
+            self.slice(slice, now, suspects, &mut made)?;
         }
-        if records.is_empty() {
-            self.piece(&[], next, suspects).await?;
-        }
+        self.commit(made, &positions, now).await?;
+        self.committed = positions;
         self.measure_lag().await
     }
 
-    /// Runs some records and commits.
-    async fn piece(
+    /// Runs some records of one input.
+    fn slice(
         &mut self,
-        records: &[ReceivedRecord],
-        next: i64,
+        slice: &Slice,
+        now: Timestamp,
         suspects: &mut Suspects,
+        made: &mut Made,
     ) -> Result<(), SqlError> {
-        let processed = match records {
-            [record] if suspects.skip.contains(&record.offset) => {
+        let task = self.task;
+        let processed = match slice.records.as_slice() {
+            [record] if suspects.skip.contains(&(slice.input, record.offset)) => {
                 let message = "the query panicked on this record; it was left out".to_owned();
                 let faults = vec![RowFault { offset: record.offset, message }];
                 Processed { faults, ..Processed::default() }
             }
-            records => self.run(records, suspects)?,
+            _ => self.run(slice, now, suspects)?,
         };
-        let count = records.len();
-        let written = self.commit(processed, records, next).await?;
-        self.position = next;
-        self.task.metrics.records_in.add(u64::try_from(count).unwrap_or(0));
-        self.task.metrics.records_out.add(written);
+        let mut faults = processed.faults;
+        for batch in &processed.batches {
+            task.stage.encoder.encode(batch, self.sink.partitions, &mut made.encoded, &mut faults);
+            missing_keys(&task.stage, batch, &mut faults);
+        }
+        refuse_too_long(&mut made.encoded, &mut faults);
+        let at = self.inputs.at(slice.input);
+        let error = |fault: &RowFault| poison::record(&task.query_id, at, fault, &slice.records, now);
+        made.errors.extend(faults.iter().map(error));
+        made.late += processed.late;
+        made.records_in += slice.records.len();
         Ok(())
     }
 
-    fn run(&mut self, records: &[ReceivedRecord], suspects: &mut Suspects) -> Result<Processed, SqlError> {
-        let now = self.task.clock.now();
-        let (graph, partition) = (&mut self.graph, self.task.source.partition);
+    fn run(&mut self, slice: &Slice, now: Timestamp, suspects: &mut Suspects) -> Result<Processed, SqlError> {
+        let (graph, partition) = (&mut self.graph, self.task.partition);
         // After a panic the graph is thrown away with the attempt, so that nobody sees what is half done in it.
-        let result = catch_unwind(AssertUnwindSafe(|| graph.run(0, records, partition, now.0)));
-        result.unwrap_or_else(|panic| {
-            if let [record] = records {
-                suspects.skip.insert(record.offset);
+        let run = || graph.run(slice.input, &slice.records, partition, now.0);
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+            if let [record] = slice.records.as_slice() {
+                suspects.skip.insert((slice.input, record.offset));
             }
-            suspects.careful_until = records.last().map_or(0, |record| record.offset + 1);
+            let until = slice.records.last().map_or(0, |record| record.offset.saturating_add(1));
+            suspects.careful_until.insert(slice.input, until);
             Err(SqlError::Panicked(panic_text(&*panic)))
         })
     }
 
-    /// Output, state, errors and the offset in one transaction. Returns how many records the sink got.
+    /// Output, state, errors and the offsets in one transaction.
     async fn commit(
         &mut self,
-        processed: Processed,
-        records_in: &[ReceivedRecord],
-        next: i64,
-    ) -> Result<u64, SqlError> {
+        made: Made,
+        positions: &[(TopicPartition, CommittedOffset)],
+        now: Timestamp,
+    ) -> Result<(), SqlError> {
         let task = self.task;
-        let (mut encoded, mut faults) = (Vec::new(), processed.faults);
-        for batch in &processed.batches {
-            task.stage.encoder.encode(batch, self.sink.partitions, &mut encoded, &mut faults);
-            missing_keys(&task.stage, batch, &mut faults);
-        }
-        refuse_too_long(&mut encoded, &mut faults);
-        let written = encoded.len();
+        let written = u64::try_from(made.encoded.len()).unwrap_or(0);
         let mut appends: BTreeMap<TopicPartition, Vec<Record>> = BTreeMap::new();
-        for Encoded { partition, record, .. } in encoded {
+        for Encoded { partition, record, .. } in made.encoded {
             let to = TopicPartition::new(self.sink.topic.clone(), partition);
             appends.entry(to).or_default().push(record);
         }
-        let now = task.clock.now();
         for (at, records) in self.pending.drain(..) {
             appends.entry(at).or_default().extend(records);
         }
@@ -256,27 +208,31 @@ impl Attempt<'_> {
             let mut changes = Changes::new();
             operator.save(&mut changes);
             if !changes.is_empty() {
-                let at = TopicPartition::new(changelog(&task.query_id, &name), task.source.partition);
+                let at = TopicPartition::new(changelog(&task.query_id, &name), task.partition);
                 appends.entry(at).or_default().extend(records(changes, now));
             }
         }
-        if !faults.is_empty() {
-            task.metrics.errors.add(u64::try_from(faults.len()).unwrap_or(0));
-            let make = |fault| poison::record(&task.query_id, &task.source, fault, records_in, now);
-            appends.insert(TopicPartition::new(ERROR_TOPIC, 0), faults.iter().map(make).collect());
+        task.metrics.errors.add(u64::try_from(made.errors.len()).unwrap_or(0));
+        if !made.errors.is_empty() {
+            appends.insert(TopicPartition::new(ERROR_TOPIC, 0), made.errors);
         }
-        task.metrics.late.add(processed.late);
-        let context = || format!("committing what came of `{}` up to {next}", task.source);
+        task.metrics.late.add(made.late);
+        let context = || {
+            let places: Vec<_> =
+                positions.iter().map(|(at, to)| format!("`{at}` up to {}", to.offset)).collect();
+            format!("committing what came of {}", places.join(", "))
+        };
         let mut transaction = self.producer.begin().await.map_err(SqlError::bus(context()))?;
         for (to, records) in appends {
             for piece in pieces(records) {
                 transaction.append(&to, piece).await.map_err(SqlError::bus(format!("writing to `{to}`")))?;
             }
         }
-        let offsets = [(task.source.clone(), CommittedOffset::new(next))];
-        transaction.commit_offsets(&self.group, &offsets).await.map_err(SqlError::bus(context()))?;
+        transaction.commit_offsets(&self.group, positions).await.map_err(SqlError::bus(context()))?;
         transaction.commit().await.map_err(SqlError::bus(context()))?;
-        Ok(u64::try_from(written).unwrap_or(0))
+        task.metrics.records_in.add(u64::try_from(made.records_in).unwrap_or(0));
+        task.metrics.records_out.add(written);
+        Ok(())
     }
 
     async fn measure_lag(&mut self) -> Result<(), SqlError> {
@@ -286,21 +242,9 @@ impl Attempt<'_> {
             return Ok(());
         }
         self.lag_checked = Some(now);
-        let at = &self.task.source;
-        let range = self.task.bus.offsets(at).await.map_err(SqlError::bus(format!("looking at `{at}`")))?;
-        self.task.status.lag.set((range.stable - self.position).max(0));
-        self.forget().await
-    }
-
-    /// Deletes what was read from a repartition topic: nobody else reads it, and it would grow for ever.
-    async fn forget(&mut self) -> Result<(), SqlError> {
-        let at = &self.task.source;
-        if self.task.stage.index == 0 || self.forgotten == self.position {
-            return Ok(());
-        }
-        self.forgotten = self.position;
-        let deleted = self.task.bus.delete_records(at, self.position).await;
-        deleted.map_err(SqlError::bus(format!("deleting what was read from `{at}`")))
+        let lag = self.inputs.lag(&*self.task.bus).await?;
+        self.task.status.lag.set(lag);
+        self.inputs.forget(&*self.task.bus).await
     }
 }
 

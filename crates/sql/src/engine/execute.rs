@@ -5,7 +5,7 @@ use super::stage::topic_spec;
 use super::topics::ensure;
 use super::{Engine, push, supervise};
 use crate::batch::Batch;
-use crate::function::{aggregate, keyed, scalars};
+use crate::function::{aggregate, keyed, scalars, table};
 use crate::operator::SinkEncoder;
 use crate::parse::ast::{Name, Show};
 use crate::plan::query_plan::{Insert, PersistentQuery};
@@ -105,7 +105,7 @@ impl Engine {
         }
         let message = format!("query {id} fills {} {}", relation.kind.word(), relation.name);
         let running = Running::new(query);
-        supervise::start(&self.bus, &self.clock, &running);
+        supervise::start(&self.bus, &self.clock, &self.slots, &running);
         self.queries.write().insert(id.clone(), running);
         StatementResult::Started { id, message }
     }
@@ -171,6 +171,7 @@ impl Engine {
                 };
                 listing.rows.extend(scalars().map(|f| row(f.name, "scalar", f.doc)));
                 listing.rows.extend(aggregate::AGGREGATES.iter().map(|f| row(f.name, "aggregate", f.doc)));
+                listing.rows.extend(table::TABLE_FUNCTIONS.iter().map(|f| row(f.name, "table", f.doc)));
                 listing.rows.extend(keyed::KEYED.iter().map(|f| row(f.name, "per key", f.doc)));
                 listing.rows.sort();
                 listing

@@ -1,7 +1,7 @@
 //! The functions: each is defined once, with its names, signatures, documentation and code.
 //!
 //! Scalar functions stand in [`number`], [`text`], [`choice`], [`time`] and [`json`]; aggregates in [`aggregate`]; functions that
-//! remember something per key in [`keyed`]. A new function is a new entry in one of the tables.
+//! remember something per key in [`keyed`]; functions that give rows in [`table`]. A new function is a new entry in one of the tables.
 
 pub(crate) mod aggregate;
 mod choice;
@@ -9,6 +9,7 @@ mod json;
 pub(crate) mod keyed;
 mod number;
 pub(crate) mod signature;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -198,6 +199,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         .flat_map(|function| std::iter::once(function.name).chain(function.aliases.iter().copied()))
         .chain(aggregate::AGGREGATES.iter().map(|aggregate| aggregate.name))
         .chain(keyed::KEYED.iter().map(|keyed| keyed.name))
+        .chain(table::TABLE_FUNCTIONS.iter().map(|table| table.name))
         .chain(["UNIX_TIMESTAMP", "AS_VALUE"])
 }
 

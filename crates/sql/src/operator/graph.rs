@@ -1,9 +1,11 @@
 //! The scans of a stage and the operators behind them.
 
 use super::filter::Filter;
-use super::group::Group;
+use super::explode::Explode;
+use super::group::group;
 use super::keyed::Keyed;
 use super::project::Project;
+use super::retract::Retract;
 use super::scan::Scan;
 use super::{Operator, Output, RowFault};
 use crate::batch::Batch;
@@ -153,7 +155,9 @@ fn operator(node: &StageNode, memories: &mut usize) -> Box<dyn Operator> {
             }
             Step::Filter(node) => Box::new(Filter::new(node.clone(), *kind)),
             Step::Project(nodes) => Box::new(Project::new(nodes.clone())),
-            Step::Group(group) => Box::new(Group::new(group.clone())),
+            Step::Retract(retract) => Box::new(Retract::new(retract.clone())),
+            Step::Explode(explode) => Box::new(Explode::new(explode.clone())),
+            Step::Group(plan) => group(plan.clone()),
         },
     }
 }

@@ -1,6 +1,7 @@
 //! Expressions with names into typed nodes.
 
-use super::query_plan::{GroupCall, Keyed};
+use super::bind_group::GroupContext;
+use super::query_plan::Keyed;
 use super::scope::Scope;
 use crate::expression::like::Pattern;
 use crate::expression::{ArithmeticOp, CompareOp, Node, NodeKind, cast};
@@ -19,17 +20,6 @@ pub(super) enum Context<'q> {
     Rows,
     /// Keys and aggregates of groups.
     Groups(GroupContext<'q>),
-}
-
-/// Where the parts of a group stand in its batch: keys first, then the window, then the calls.
-pub(super) struct GroupContext<'q> {
-    pub(super) keys: &'q [(&'q Expr, SqlType)],
-    pub(super) windowed: bool,
-    /// The arguments of the calls, over the source's rows.
-    pub(super) args: Vec<Node>,
-    /// Their texts, to find the same one again.
-    pub(super) arg_texts: Vec<String>,
-    pub(super) calls: Vec<GroupCall>,
 }
 
 /// Binds the expressions of one query.

@@ -1,10 +1,10 @@
-//! Calls of functions: scalar, aggregate, and with a memory per key; and what else a group has.
+//! Calls of functions: scalar, and with a memory per key.
 
 use super::bind::{Binder, Context, Mistake, type_of, wrong_type};
-use super::query_plan::{GroupCall, Keyed};
+use super::query_plan::Keyed;
 use crate::expression::{Node, NodeKind};
 use crate::function::{Argument, aggregate, keyed, names, scalar, widens};
-use crate::parse::ast::{Expr, ExprKind, Name, RelationKind};
+use crate::parse::ast::{Expr, Name, RelationKind};
 use crate::SqlType;
 use millstream_model::{Diagnostic, nearest};
 
@@ -100,84 +100,5 @@ impl Binder<'_> {
         self.keyed.push(Keyed { function, args: bound, key });
         let slot = self.scope.columns.len() + self.keyed_before + self.keyed.len() - 1;
         Ok(Node::new(NodeKind::Column(slot), function.returns))
-    }
-
-    /// The slot of a part of a group: one of its keys, a bound of its window, an aggregate. `None` where the expression
-    /// is none of these (or where there are no groups), and must be looked into.
-    pub(super) fn group_part(&mut self, expr: &Expr) -> Result<Option<Node>, Mistake> {
-        let Context::Groups(group) = &mut self.context else { return Ok(None) };
-        if let Some(slot) = group.keys.iter().position(|(key, _)| key.same_as(expr)) {
-            return Ok(Some(Node::new(NodeKind::Column(slot), group.keys[slot].1)));
-        }
-        match &expr.kind {
-            ExprKind::Column { name, .. } => {
-                let bound = ["WINDOWSTART", "WINDOWEND"].iter().position(|bound| *bound == name.text);
-                if let (Some(bound), true) = (bound, group.windowed) {
-                    return Ok(Some(Node::new(NodeKind::Column(group.keys.len() + bound), SqlType::BigInt)));
-                }
-                Err(Box::new(
-                    Diagnostic::error("sql-group", format!("`{}` has many values in a group", name.text))
-                        .label("neither in GROUP BY nor in an aggregate")
-                        .help(format!("write LATEST_BY_OFFSET({}), or add it to GROUP BY", name.text))
-                        .at(expr.place.clone()),
-                ))
-            }
-            ExprKind::Call { name, args, star } => match aggregate::find(&name.text) {
-                Some(function) => self.aggregate(function, args, *star, expr).map(Some),
-                None => Ok(None),
-            },
-            _ => Ok(None),
-        }
-    }
-
-    fn aggregate(
-        &mut self,
-        function: &aggregate::AggregateFunction,
-        args: &[Expr],
-        star: bool,
-        expr: &Expr,
-    ) -> Result<Node, Mistake> {
-        // Arguments are expressions over rows, whatever they stand in.
-        let context = std::mem::replace(&mut self.context, Context::Rows);
-        let bound = args.iter().map(|arg| self.bind(arg)).collect::<Result<Vec<_>, _>>();
-        self.context = context;
-        let mut bound = bound?;
-        let arg = if bound.len() == 1 { bound.pop() } else { None };
-        let counts_rows = star && function.name == "COUNT";
-        let resolved = match &arg {
-            Some(arg) => function.resolve(Some(arg.sql_type)),
-            None if counts_rows => function.resolve(None),
-            None => None,
-        };
-        let Some(aggregate) = resolved else {
-            return Err(Box::new(
-                Diagnostic::error(
-                    "sql-arguments",
-                    format!("{} does not take these arguments", function.name),
-                )
-                .label(arg.map_or_else(|| "expected one argument".to_owned(), |arg| arg.sql_type.to_string()))
-                .help(function.doc)
-                .at(expr.place.clone()),
-            ));
-        };
-        let Context::Groups(group) = &mut self.context else {
-            return Err(wrong_type(expr, aggregate.returns(), ""));
-        };
-        let slot = arg.map(|arg| {
-            let text = args[0].to_string();
-            group.arg_texts.iter().position(|known| *known == text).unwrap_or_else(|| {
-                group.arg_texts.push(text);
-                group.args.push(arg);
-                group.args.len() - 1
-            })
-        });
-        // Before the calls' arguments stand the group's keys.
-        let call = GroupCall { aggregate, arg: slot.map(|slot| group.keys.len() + slot) };
-        let index = group.calls.iter().position(|known| *known == call).unwrap_or_else(|| {
-            group.calls.push(call);
-            group.calls.len() - 1
-        });
-        let window_columns = if group.windowed { 2 } else { 0 };
-        Ok(Node::new(NodeKind::Column(group.keys.len() + window_columns + index), aggregate.returns()))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Action;
 use super::query_plan::{Group, PlanNode, QueryPlan, ScanColumn, Step};
-use crate::parse::ast::Emit;
+use crate::parse::ast::{Emit, WindowKind};
 use millstream_model::format_duration;
 use std::time::Duration;
 
@@ -62,6 +62,13 @@ fn of_step(step: &Step) -> (String, String) {
             if node.can_fail { "may fail: such rows go to the error topic" } else { "" }.to_owned(),
         ),
         Step::Project(nodes) => ("Project".to_owned(), format!("{} columns", nodes.len())),
+        Step::Explode(explode) => {
+            let names: Vec<_> = explode.calls.iter().map(|call| call.function.name).collect();
+            ("Explode".to_owned(), names.join(", "))
+        }
+        Step::Retract(_) => {
+            ("Retract".to_owned(), "the last row of every primary key is remembered, changelog".to_owned())
+        }
         Step::Group(group) => ("Group".to_owned(), of_group(group)),
     }
 }
@@ -69,10 +76,18 @@ fn of_step(step: &Step) -> (String, String) {
 fn of_group(group: &Group) -> String {
     let ms = |ms: i64| format_duration(Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
     let window = group.window.map_or("no window".to_owned(), |window| {
-        format!("tumbling windows of {}, grace {}", ms(window.size_ms), ms(window.grace_ms))
+        let kind = match window.kind {
+            WindowKind::Tumbling { size_ms } => format!("tumbling windows of {}", ms(size_ms)),
+            WindowKind::Hopping { size_ms, advance_ms } => {
+                format!("hopping windows of {} every {}", ms(size_ms), ms(advance_ms))
+            }
+            WindowKind::Session { gap_ms } => format!("sessions with gaps of up to {}", ms(gap_ms)),
+        };
+        format!("{kind}, grace {}", ms(window.grace_ms))
     });
-    let values: usize = group.calls.iter().map(|call| call.aggregate.width()).sum();
-    let bytes = 64 + 32 * values;
+    let (least, most) = group.state_bytes();
+    let bytes = if least == most { format!("about {least}") } else { format!("{least} to {most}") };
+    let per = if group.window.is_some() { "key and window" } else { "key" };
     let emit = if group.emit == Emit::Final { "emitted when closed" } else { "every change emitted" };
-    format!("{window}, {emit}, about {bytes} bytes per key and window, changelog")
+    format!("{window}, {emit}, {bytes} bytes per {per}, changelog")
 }

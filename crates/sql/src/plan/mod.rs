@@ -2,7 +2,9 @@
 
 mod bind;
 mod bind_call;
+mod bind_group;
 mod explain;
+pub(crate) mod group;
 mod insert_values;
 mod options;
 mod query;

@@ -1,11 +1,10 @@
 //! `SELECT` into a [`QueryPlan`].
 
-use super::bind::{Binder, Context, GroupContext, Mistake, not_yet};
-use super::query_plan::{Exchange, Fields, Group, NullKey, OutputColumn, PlanNode, QueryPlan, Step, Window};
+use super::bind::{Binder, Context, Mistake, not_yet};
+use super::query_plan::{OutputColumn, PlanNode, QueryPlan, Step};
 use super::scope::{Scope, is_reserved};
 use crate::expression::{Node, NodeKind};
-use crate::limits::DEFAULT_WINDOW_KEEP_MS;
-use crate::parse::ast::{Emit, Expr, ExprKind, Name, Query, RelationKind, SelectItem, WindowClause, WindowKind};
+use crate::parse::ast::{Emit, Expr, ExprKind, Name, Query, RelationKind, SelectItem};
 use crate::{Catalog, Format, Relation, SqlType};
 use millstream_model::{Diagnostic, nearest};
 use std::sync::Arc;
@@ -36,6 +35,7 @@ pub(super) fn plan(
     };
     let before = mistakes.len();
     check_clauses(query, relation, purpose, mistakes);
+    super::group::check_grouping(query, relation.kind, mistakes);
     let scope = Scope::new(relation, query);
     let mut planner = Planner { query, scope: &scope, purpose, key_format, mistakes };
     let plan = if query.group_by.is_empty() { Some(planner.rows()) } else { planner.groups() };
@@ -91,14 +91,6 @@ fn check_clauses(query: &Query, relation: &Relation, purpose: Purpose, mistakes:
             );
         }
     }
-    if grouped && relation.kind == RelationKind::Table {
-        refuse(
-            "sql-unsupported",
-            "grouping a table is not supported yet",
-            "group the stream it is made of",
-            &query.from.name.place,
-        );
-    }
     match &query.emit {
         Some((Emit::Final, place)) if query.window.is_none() => {
             refuse("sql-emit", "EMIT FINAL needs a window", "use EMIT CHANGES", place);
@@ -119,28 +111,28 @@ fn check_clauses(query: &Query, relation: &Relation, purpose: Purpose, mistakes:
     }
 }
 
-struct Planner<'q, 'm> {
-    query: &'q Query,
-    scope: &'q Scope,
-    purpose: Purpose,
-    key_format: Option<Format>,
-    mistakes: &'m mut Mistakes,
+pub(super) struct Planner<'q, 'm> {
+    pub(super) query: &'q Query,
+    pub(super) scope: &'q Scope,
+    pub(super) purpose: Purpose,
+    pub(super) key_format: Option<Format>,
+    pub(super) mistakes: &'m mut Mistakes,
 }
 
 /// An item of the projection: its name, its value, and the expression that it comes from.
-struct Item {
-    name: Arc<str>,
-    node: Node,
-    expr: Expr,
+pub(super) struct Item {
+    pub(super) name: Arc<str>,
+    pub(super) node: Node,
+    pub(super) expr: Expr,
 }
 
 impl Planner<'_, '_> {
-    fn note<T>(&mut self, result: Result<T, Mistake>) -> Option<T> {
+    pub(super) fn note<T>(&mut self, result: Result<T, Mistake>) -> Option<T> {
         result.map_err(|mistake| self.mistakes.push(*mistake)).ok()
     }
 
     /// `WHERE`, with the memories that it needs.
-    fn filter(&mut self, binder: &mut Binder<'_>) -> Vec<Step> {
+    pub(super) fn filter(&mut self, binder: &mut Binder<'_>) -> Vec<Step> {
         let filter = self.query.filter.as_ref().map(|filter| binder.truth(filter));
         let filter = filter.and_then(|filter| self.note(filter));
         let keyed = std::mem::take(&mut binder.keyed);
@@ -191,121 +183,8 @@ impl Planner<'_, '_> {
         }
     }
 
-    /// A query with groups.
-    fn groups(&mut self) -> Option<QueryPlan> {
-        let mut binder =
-            Binder { scope: self.scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0 };
-        let mut before = self.filter(&mut binder);
-        let mut keys = Vec::new();
-        for expr in &self.query.group_by {
-            let bound = binder.bind(expr);
-            keys.push((expr, self.note(bound)?));
-        }
-        let window = self.query.window.as_ref().map(|clause| self.window(clause));
-        let key_types: Vec<_> = keys.iter().map(|(expr, node)| (*expr, node.sql_type)).collect();
-        binder.context = Context::Groups(GroupContext {
-            keys: &key_types,
-            windowed: window.is_some(),
-            args: Vec::new(),
-            arg_texts: Vec::new(),
-            calls: Vec::new(),
-        });
-        let items = self.items(&mut binder);
-        let having = self.query.having.as_ref().map(|having| binder.truth(having));
-        let having = having.and_then(|having| self.note(having));
-        let Context::Groups(group) = std::mem::replace(&mut binder.context, Context::Rows) else {
-            return None;
-        };
-        before.extend(std::mem::take(&mut binder.keyed).into_iter().map(Step::Keyed));
-        let source_format = self.scope.relation.key.format;
-        let default = if source_format == Format::None { Format::Kafka } else { source_format };
-        let key_format = self.key_format.unwrap_or(default);
-        let key_exprs: Vec<Expr> = self.query.group_by.clone();
-        let output = self.output(&items, &key_exprs);
-        self.check_key(&output, &key_exprs);
-        let regroups = !self.is_source_key(&key_exprs);
-        let key: Fields =
-            keys.iter().enumerate().map(|(i, (_, node))| (format!("K{i}").into(), node.sql_type)).collect();
-        let arguments =
-            group.args.iter().enumerate().map(|(i, node)| (format!("A{i}").into(), node.sql_type));
-        let inputs: Fields = key.iter().cloned().chain(arguments).collect();
-        before.push(Step::Project(keys.into_iter().map(|(_, node)| node).chain(group.args).collect()));
-        let mut nodes: Vec<Node> = items.into_iter().map(|item| item.node).collect();
-        let mut window_start = None;
-        if window.is_some() {
-            window_start = Some(nodes.len());
-            nodes.push(Node::new(NodeKind::Column(key.len()), SqlType::BigInt));
-        }
-        let emit = self.query.emit.as_ref().map_or(Emit::Changes, |(emit, _)| *emit);
-        let group = Group { key, window, calls: group.calls, emit, having };
-        let key_slots = (0..group.key.len()).collect();
-        let mut plan = in_a_row(self.scope, before);
-        if regroups {
-            let exchange = Exchange {
-                name: "group".to_owned(),
-                key: key_slots,
-                fields: inputs,
-                null_key: NullKey::NoGroup,
-                placed: false,
-            };
-            plan.push(PlanNode::Repartition { input: plan.len() - 1, exchange });
-        }
-        for step in [Step::Group(group), Step::Project(nodes)] {
-            plan.push(PlanNode::Step { input: plan.len() - 1, step });
-        }
-        Some(QueryPlan {
-            nodes: plan,
-            output,
-            kind: RelationKind::Table,
-            key_format,
-            window,
-            window_ms: window.map(|window| window.size_ms),
-            window_start,
-            limit: self.query.limit.as_ref().map(|(rows, _)| *rows),
-        })
-    }
-
-    /// Whether grouping by `keys` leaves every row in its partition.
-    fn is_source_key(&self, keys: &[Expr]) -> bool {
-        let source = self.scope.relation.key_columns();
-        !source.is_empty()
-            && keys.len() == source.len()
-            && keys.iter().zip(&source).all(|(key, (name, _))| is_column(key, name))
-    }
-
-    fn window(&mut self, clause: &WindowClause) -> Window {
-        let WindowKind::Tumbling { size_ms } = clause.kind else {
-            self.mistakes.push(*not_yet("this window", &clause.place));
-            return Window { size_ms: 1, grace_ms: 0, retention_ms: None };
-        };
-        let grace_ms = clause.grace_ms.unwrap_or_else(|| {
-            self.mistakes.push(
-                Diagnostic::warning("sql-grace", "windows are kept open for 24 hours")
-                    .label("no GRACE PERIOD is given")
-                    .help("add GRACE PERIOD 10 SECONDS (how late a row may come) to use less memory")
-                    .at(clause.place.clone()),
-            );
-            (DEFAULT_WINDOW_KEEP_MS - size_ms).max(0)
-        });
-        if let Some(retention_ms) = clause.retention_ms
-            && retention_ms < size_ms.saturating_add(grace_ms)
-            && clause.grace_ms.is_some()
-        {
-            self.mistakes.push(
-                Diagnostic::error("sql-window", "RETENTION is shorter than a window with its grace period")
-                    .label(format!(
-                        "expected {} milliseconds or more",
-                        size_ms.saturating_add(grace_ms)
-                    ))
-                    .help("make RETENTION longer, or leave it out")
-                    .at(clause.place.clone()),
-            );
-        }
-        Window { size_ms, grace_ms, retention_ms: clause.retention_ms }
-    }
-
     /// The projection, stars spelled out.
-    fn items(&mut self, binder: &mut Binder<'_>) -> Vec<Item> {
+    pub(super) fn items(&mut self, binder: &mut Binder<'_>) -> Vec<Item> {
         let mut items: Vec<Item> = Vec::new();
         for item in &self.query.items {
             match item {
@@ -365,7 +244,7 @@ impl Planner<'_, '_> {
     }
 
     /// Which items are the key's columns.
-    fn output(&mut self, items: &[Item], keys: &[Expr]) -> Vec<OutputColumn> {
+    pub(super) fn output(&mut self, items: &[Item], keys: &[Expr]) -> Vec<OutputColumn> {
         let mut output: Vec<OutputColumn> = Vec::new();
         for item in items {
             let mut key = keys.iter().position(|key| key.same_as(&item.expr));
@@ -394,7 +273,7 @@ impl Planner<'_, '_> {
     }
 
     /// A query that fills a relation must select its key, and the key's format must be able to hold it.
-    fn check_key(&mut self, output: &[OutputColumn], keys: &[Expr]) {
+    pub(super) fn check_key(&mut self, output: &[OutputColumn], keys: &[Expr]) {
         if self.purpose == Purpose::Push {
             return;
         }
@@ -416,7 +295,7 @@ impl Planner<'_, '_> {
 }
 
 /// A scan with one step after the other.
-fn in_a_row(scope: &Scope, steps: Vec<Step>) -> Vec<PlanNode> {
+pub(super) fn in_a_row(scope: &Scope, steps: Vec<Step>) -> Vec<PlanNode> {
     let mut nodes = vec![PlanNode::Scan(scope.scan())];
     for step in steps {
         nodes.push(PlanNode::Step { input: nodes.len() - 1, step });
@@ -425,7 +304,7 @@ fn in_a_row(scope: &Scope, steps: Vec<Step>) -> Vec<PlanNode> {
 }
 
 /// Whether an expression is just this column.
-fn is_column(expr: &Expr, name: &str) -> bool {
+pub(super) fn is_column(expr: &Expr, name: &str) -> bool {
     matches!(&expr.kind, ExprKind::Column { name: column, .. } if column.text == name)
 }
 

@@ -1,9 +1,8 @@
 //! The typed plan of one query: what is read, which steps it goes through, what is written.
 
+pub(crate) use super::group::{Explode, Group, Retract, Window};
 use crate::expression::Node;
-use crate::function::aggregate::Aggregate;
 use crate::function::keyed::KeyedFunction;
-use crate::parse::ast::Emit;
 use crate::{Format, Relation, RelationKind, SqlType};
 use millstream_format::sql::Layout;
 pub(crate) use millstream_format::sql::Columns as Fields;
@@ -50,6 +49,10 @@ pub(crate) enum Step {
     Filter(Node),
     /// Replaces the columns.
     Project(Vec<Node>),
+    /// Appends the columns of table functions.
+    Explode(Explode),
+    /// Turns a table's changes into rows that are taken out of groups and put into them.
+    Retract(Retract),
     /// Groups rows.
     Group(Group),
 }
@@ -61,37 +64,6 @@ pub(crate) struct Keyed {
     pub(crate) args: Vec<Node>,
     /// Which columns are the key that it remembers by.
     pub(crate) key: Vec<usize>,
-}
-
-/// `GROUP BY`. Gives the columns of the key, then the start and end of the window where there is one, then one column
-/// per call.
-#[derive(Debug, Clone)]
-pub(crate) struct Group {
-    /// The first of the input's columns: they make the key.
-    pub(crate) key: Fields,
-    pub(crate) window: Option<Window>,
-    pub(crate) calls: Vec<GroupCall>,
-    pub(crate) emit: Emit,
-    /// `HAVING`, over the output's columns.
-    pub(crate) having: Option<Node>,
-}
-
-/// An aggregate and the input's column that it is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct GroupCall {
-    pub(crate) aggregate: Aggregate,
-    /// `None` for `COUNT(*)`.
-    pub(crate) arg: Option<usize>,
-}
-
-/// A tumbling window, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_field_names, reason = "the unit belongs to each of them")]
-pub(crate) struct Window {
-    pub(crate) size_ms: i64,
-    pub(crate) grace_ms: i64,
-    /// How long the results stay in the sink's topic.
-    pub(crate) retention_ms: Option<i64>,
 }
 
 /// How batches become records.
@@ -201,6 +173,7 @@ impl QueryPlan {
             kinds.push(match node {
                 PlanNode::Scan(scan) => scan.kind,
                 PlanNode::Step { step: Step::Group(_), .. } => RelationKind::Table,
+                PlanNode::Step { step: Step::Retract(_), .. } => RelationKind::Stream,
                 PlanNode::Step { input, .. } | PlanNode::Repartition { input, .. } => of(input),
             });
         }

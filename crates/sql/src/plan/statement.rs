@@ -5,7 +5,7 @@ use super::options::{Place, With};
 use super::query::{Mistakes, Purpose, no_relation, plan as plan_query};
 use super::query_plan::{OutputColumn, PersistentQuery, PlanNode, QueryPlan, Sink, Step};
 use super::scope::is_reserved;
-use crate::function::{aggregate, keyed, names, scalar};
+use crate::function::{aggregate, keyed, table, names, scalar};
 use crate::parse::ast::{
     ColumnDeclaration, CreateAs, Declare, KeyWord, Name, OnExisting, Query, StatementKind, TypeName, WithOption,
 };
@@ -112,7 +112,9 @@ fn describe_function(name: &Name, mistakes: &mut Mistakes) -> Option<Action> {
     let text = if let Some(function) = scalar(&upper) {
         format!("{}\n{}", function.doc, function.usages().join("\n"))
     } else if let Some(function) = aggregate::find(&upper) {
-        function.doc.to_owned()
+        format!("{}\n{}", function.doc, function.usage)
+    } else if let Some(function) = table::find(&upper) {
+        format!("{}\n{}", function.doc, function.usage)
     } else if let Some(function) = keyed::find(&upper) {
         format!("{}\n{}", function.doc, function.usage)
     } else {

@@ -105,7 +105,7 @@ impl Engine {
         }
         let message = format!("query {id} fills {} {}", relation.kind.word(), relation.name);
         let running = Running::new(query);
-        supervise::start(&self.bus, &self.clock, &self.slots, &running);
+        supervise::start(&self.bus, &self.clock, &running);
         self.queries.write().insert(id.clone(), running);
         StatementResult::Started { id, message }
     }

@@ -6,6 +6,7 @@ mod poison;
 mod push;
 mod restore;
 mod running;
+mod slots;
 mod stage;
 mod supervise;
 mod task;
@@ -22,6 +23,7 @@ use millstream_model::metric::{Collect, Page};
 use millstream_model::{Clock, Diagnostic, Severity};
 use parking_lot::RwLock;
 use running::Running;
+use slots::Slots;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -36,6 +38,8 @@ pub struct Engine {
     queries: RwLock<BTreeMap<Arc<str>, Arc<Running>>>,
     /// Held while statements run: one list of statements after the other.
     statements: tokio::sync::Mutex<()>,
+    /// This process' share of the tasks.
+    slots: Slots,
     stop: watch::Sender<bool>,
 }
 
@@ -48,8 +52,18 @@ impl Engine {
             catalog: RwLock::new(catalog),
             queries: RwLock::default(),
             statements: tokio::sync::Mutex::default(),
+            slots: Slots::all(),
             stop: watch::Sender::new(false),
         }
+    }
+
+    /// The same, dividing the tasks of its queries with every other process that has the same `service_id` on the same
+    /// Kafka cluster and runs the same statements: each runs some of the partitions, and they take over from one another.
+    /// Must be called before statements run, within a tokio runtime.
+    #[must_use]
+    pub fn sharing(mut self, service_id: &str) -> Self {
+        self.slots = Slots::shared(self.bus.clone(), service_id, self.stop.subscribe());
+        self
     }
 
     /// Runs every statement of `source` in order. All are checked first: with one mistake in any, none is run.

@@ -1,6 +1,7 @@
 //! Keeps the tasks of one query alive: whatever fails is tried again, later and later.
 
 use super::running::{Running, TaskStatus};
+use super::slots::{Slots, slot};
 use super::stage::{Stage, stages};
 use super::task::{Suspects, Task};
 use super::topics::ensure;
@@ -19,8 +20,8 @@ use tokio::time::Instant;
 const WELL_AFTER: Duration = Duration::from_secs(30);
 
 /// Starts a query's tasks.
-pub(super) fn start(bus: &Arc<dyn Bus>, clock: &Arc<dyn Clock>, running: &Arc<Running>) {
-    let (bus, clock) = (bus.clone(), clock.clone());
+pub(super) fn start(bus: &Arc<dyn Bus>, clock: &Arc<dyn Clock>, slots: &Slots, running: &Arc<Running>) {
+    let (bus, clock, slots) = (bus.clone(), clock.clone(), slots.clone());
     // A weak handle: the query's last owner ends it by dropping it.
     let (query, metrics) = (running.query.clone(), running.metrics.clone());
     let stop = running.stop.subscribe();
@@ -46,7 +47,7 @@ pub(super) fn start(bus: &Arc<dyn Bus>, clock: &Arc<dyn Clock>, running: &Arc<Ru
                     metrics: metrics.clone(),
                     status,
                 };
-                tasks.spawn(keep_running(task, stop.clone()));
+                tasks.spawn(keep_running(task, slots.clone(), stop.clone()));
             }
         }
         if let Some(running) = weak.upgrade() {
@@ -98,21 +99,49 @@ async fn cut(
     Ok(stages)
 }
 
-async fn keep_running(task: Task, stop: watch::Receiver<bool>) {
+/// How an attempt ended that did not fail.
+enum Ended {
+    Stopped,
+    /// The task's slot went to another process.
+    Lost,
+}
+
+/// Runs a task for as long as this process holds its slot; whatever fails is tried again.
+async fn keep_running(task: Task, mut slots: Slots, stop: watch::Receiver<bool>) {
     let task = Arc::new(task);
+    let slot = slot(&task.query_id, task.partition);
     let mut suspects = Suspects::default();
     let mut wait = Waits::default();
     loop {
+        let mut stopped = stop.clone();
+        let held = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => false,
+            held = slots.held(slot) => held,
+        };
+        if !held {
+            return;
+        }
         let started = Instant::now();
         // A task of its own, so that a panic outside the chain ends the attempt only.
         let mut attempt = JoinSet::new();
-        let (inner, inner_stop) = (task.clone(), stop.clone());
+        let (inner, inner_stop, mut share) = (task.clone(), stop.clone(), slots.clone());
         attempt.spawn(async move {
-            let result = inner.run(&mut suspects, inner_stop).await;
+            let result = tokio::select! {
+                biased;
+                // Another process has it now; what was not committed is aborted.
+                () = share.lost(slot) => Ok(Ended::Lost),
+                result = inner.run(&mut suspects, inner_stop) => result.map(|()| Ended::Stopped),
+            };
             (result, suspects)
         });
         let (error, on_a_record) = match attempt.join_next().await {
-            Some(Ok((Ok(()), _))) | None => return,
+            Some(Ok((Ok(Ended::Stopped), _))) | None => return,
+            Some(Ok((Ok(Ended::Lost), _))) => {
+                suspects = Suspects::default();
+                task.status.lag.set(0);
+                continue;
+            }
             Some(Ok((Err(error), after))) => {
                 suspects = after;
                 let on_a_record = matches!(error, SqlError::Panicked(_));

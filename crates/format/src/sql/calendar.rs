@@ -54,7 +54,7 @@ pub(super) fn civil(days: i64) -> (i64, i64, i64) {
 /// The day since 1970 of a date in the proleptic Gregorian calendar (Howard Hinnant's `days_from_civil`); `None` where there is
 /// no such date.
 pub(super) fn days(year: i64, month: i64, day: i64) -> Option<i32> {
-    if !(-999_999..=9_999_999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    if !(-9_999_999..=9_999_999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
     let shifted = if month <= 2 { year - 1 } else { year };

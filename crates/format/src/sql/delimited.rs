@@ -52,7 +52,9 @@ impl Decoder for DelimitedCodec {
 fn first_line(text: &str, delimiter: char, wanted: usize) -> Result<Vec<Cow<'_, str>>, DecodeError> {
     let text = text.trim_start_matches(['\n', '\r']);
     if text.is_empty() {
-        return Err(DecodeError::Fields { found: 0, wanted });
+        // Nothing is the text of one column that is NULL.
+        let none = DecodeError::Fields { found: 0, wanted };
+        return if wanted == 1 { Ok(vec![Cow::Borrowed("")]) } else { Err(none) };
     }
     let mut fields = Vec::with_capacity(wanted);
     let mut found = 0_usize;
@@ -152,6 +154,10 @@ impl Encoder for DelimitedCodec {
             }
         }
         Ok(())
+    }
+
+    fn is_absent(&self, columns: &[&Column], row: usize) -> bool {
+        matches!(columns, [column] if column.is_null(row))
     }
 }
 

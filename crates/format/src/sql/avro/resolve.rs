@@ -7,7 +7,7 @@
 )]
 
 use super::schema::{AvroSchema, Node};
-use super::steps::describe;
+use super::steps::branch_name;
 use crate::sql::limits::SCHEMA_DEPTH_MAX;
 use std::collections::BTreeSet;
 
@@ -63,7 +63,7 @@ impl Comparison<'_> {
             }
             (Node::Union(branches), _) => {
                 if !branches.iter().any(|branch| self.matches(*branch, writer, path, below)) {
-                    let found = describe(written.node(writer));
+                    let found = type_name(written.node(writer));
                     self.reason(path, &format!("the union to read with has no branch for {found}"));
                 }
             }
@@ -74,7 +74,10 @@ impl Comparison<'_> {
             (Node::Enum { .. }, Node::Enum { .. }) => self.enums(reader, writer, path),
             (a, b) => {
                 if !promotes(b, a) {
-                    self.reason(path, &format!("{} was written, {} is to be read", describe(b), describe(a)));
+                    self.reason(
+                        path,
+                        &format!("{} was written, {} is to be read", type_name(b), type_name(a)),
+                    );
                 }
             }
         }
@@ -121,6 +124,15 @@ fn same_type_name(reader: &str, aliases: &[String], writer: &str) -> bool {
     let simple = |name: &str| name.rsplit_once('.').map_or(name, |(_, name)| name).to_owned();
     simple(reader) == simple(writer)
         || aliases.iter().any(|alias| alias == writer || *alias == simple(writer))
+}
+
+/// A type as a schema names it.
+fn type_name(node: &Node) -> String {
+    match node {
+        Node::Decimal { precision, scale, .. } => format!("decimal({precision}, {scale})"),
+        Node::Fixed { name, .. } | Node::Enum { name, .. } | Node::Record { name, .. } => format!("`{name}`"),
+        other => branch_name(other).to_owned(),
+    }
 }
 
 /// The primitive type beneath.

@@ -58,7 +58,13 @@ pub(super) enum Read {
 }
 
 /// Steps that turn values of `node` into `sql_type`; `None` where that cannot be.
-pub(super) fn read(schema: &AvroSchema, node: usize, sql_type: SqlType, column: &str, depth: usize) -> Option<Read> {
+pub(super) fn read(
+    schema: &AvroSchema,
+    node: usize,
+    sql_type: SqlType,
+    column: &str,
+    depth: usize,
+) -> Option<Read> {
     if depth > SCHEMA_DEPTH_MAX {
         return None;
     }

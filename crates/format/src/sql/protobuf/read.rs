@@ -54,7 +54,7 @@ impl ProtobufDecoder {
     ) -> Self {
         let columns: Vec<(&str, SqlType)> =
             columns.iter().map(|(name, sql_type)| (&**name, *sql_type)).collect();
-        Self { message: targets(files, message, &columns, 0) }
+        Self { message: targets(files, message, &columns, "", 0) }
     }
 
     /// The values of a row.
@@ -242,7 +242,10 @@ fn numbers(bytes: &[u8], depth: usize) -> Result<[i64; 4], DecodeError> {
 fn moment(take: &Take, [first, second, third, fourth]: [i64; 4]) -> Option<Datum<'static>> {
     Some(match take {
         Take::Timestamp => {
-            Datum::Timestamp(first.checked_mul(1_000)?.checked_add(second.div_euclid(1_000_000))?)
+            let ms = i128::from(first)
+                .checked_mul(1_000)?
+                .checked_add(i128::from(second.div_euclid(1_000_000)))?;
+            Datum::Timestamp(i64::try_from(ms).ok()?)
         }
         Take::Date => Datum::Date(days(first, second, third)?),
         _ => {

@@ -63,6 +63,7 @@ pub(super) fn targets(
     files: &ProtobufFiles,
     message: usize,
     columns: &[(&str, SqlType)],
+    path: &str,
     depth: usize,
 ) -> Targets {
     let mut targets = Targets { fields: Vec::new(), count: columns.len() };
@@ -76,7 +77,7 @@ pub(super) fn targets(
                 number: field.number,
                 place,
                 within: None,
-                shape: shape(files, field, *sql_type, name, below),
+                shape: shape(files, field, *sql_type, &inside(path, name), below),
                 absent: absent(files, field, *sql_type),
             });
             continue;
@@ -94,7 +95,7 @@ pub(super) fn targets(
                     number: field.number,
                     place,
                     within: Some((inner, fields.len())),
-                    shape: shape(files, field, inner_type, name, below),
+                    shape: shape(files, field, inner_type, &inside(path, name), below),
                     absent: Datum::Null,
                 });
             }
@@ -102,6 +103,10 @@ pub(super) fn targets(
     }
     targets.fields.sort_by_key(|target| target.number);
     targets
+}
+
+fn inside(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}->{name}") }
 }
 
 /// What a field is when it is not there.
@@ -148,7 +153,7 @@ fn zero(files: &ProtobufFiles, kind: &Kind, sql_type: SqlType) -> Datum<'static>
 
 fn shape(files: &ProtobufFiles, field: &Field, sql_type: SqlType, path: &str, depth: usize) -> Shape {
     let made = match (field.is_repeated, sql_type) {
-        (true, SqlType::Map(key, value)) => entry(files, field, *key, *value, depth),
+        (true, SqlType::Map(key, value)) => entry(files, field, *key, *value, path, depth),
         (true, SqlType::Array(element)) => take(files, &field.kind, *element, path, depth).map(Shape::Array),
         (false, sql_type) => take(files, &field.kind, sql_type, path, depth).map(Shape::One),
         (true, _) => None,
@@ -156,10 +161,17 @@ fn shape(files: &ProtobufFiles, field: &Field, sql_type: SqlType, path: &str, de
     made.unwrap_or_else(|| Shape::Never(path.into(), sql_type, describe(field)))
 }
 
-fn entry(files: &ProtobufFiles, field: &Field, key: SqlType, value: SqlType, depth: usize) -> Option<Shape> {
+fn entry(
+    files: &ProtobufFiles,
+    field: &Field,
+    key: SqlType,
+    value: SqlType,
+    path: &str,
+    depth: usize,
+) -> Option<Shape> {
     let Kind::Message(id) = field.kind else { return None };
     files.entry(id)?;
-    Some(Shape::Map(targets(files, id, &[("key", key), ("value", value)], depth)))
+    Some(Shape::Map(targets(files, id, &[("key", key), ("value", value)], path, depth)))
 }
 
 /// How one value of `kind` becomes `sql_type`; `None` where it cannot.
@@ -206,7 +218,7 @@ fn take(files: &ProtobufFiles, kind: &Kind, sql_type: SqlType, path: &str, depth
                 }
                 (_, SqlType::Struct(fields)) => {
                     let fields: Vec<(&str, SqlType)> = fields.iter().map(|f| (f.name, f.sql_type)).collect();
-                    Some(Take::Struct(targets(files, *id, &fields, depth)))
+                    Some(Take::Struct(targets(files, *id, &fields, path, depth)))
                 }
                 _ => {
                     let inner = files.wrapped(*id)?;

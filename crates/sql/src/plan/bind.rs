@@ -2,10 +2,11 @@
 
 use super::bind_group::GroupContext;
 use super::query_plan::Keyed;
+use super::bind_nested::LambdaScopes;
+use super::bind_operator::{binary, decimal_type, time_of_row, unify, unify_list};
 use super::scope::Scope;
 use crate::expression::like::Pattern;
-use crate::expression::{ArithmeticOp, CompareOp, Node, NodeKind, cast};
-use crate::function::common_type;
+use crate::expression::{Node, NodeKind, cast};
 use crate::parse::ast::{BinaryOp, Expr, ExprKind, Literal};
 use crate::{Datum, SqlType};
 use millstream_model::Diagnostic;
@@ -30,6 +31,8 @@ pub(super) struct Binder<'q> {
     pub(super) keyed: Vec<Keyed>,
     /// How many such columns earlier steps have added.
     pub(super) keyed_before: usize,
+    /// The lambdas that the expression stands in.
+    pub(super) lambdas: LambdaScopes,
 }
 
 /// The type of a node; `None` for the literal `NULL`, which is of any type.
@@ -37,16 +40,19 @@ pub(super) fn type_of(node: &Node) -> Option<SqlType> {
     if matches!(node.kind, NodeKind::Literal(Datum::Null)) { None } else { Some(node.sql_type) }
 }
 
-fn boxed(node: Node) -> Box<Node> {
+pub(super) fn boxed(node: Node) -> Box<Node> {
     Box::new(node)
 }
 
-fn boolean(kind: NodeKind) -> Node {
+pub(super) fn boolean(kind: NodeKind) -> Node {
     Node::new(kind, SqlType::Boolean)
 }
 
 impl Binder<'_> {
     pub(super) fn bind(&mut self, expr: &Expr) -> Result<Node, Mistake> {
+        if let Some(param) = self.lambda_param(expr) {
+            return Ok(param);
+        }
         if let Some(node) = self.group_part(expr)? {
             return Ok(node);
         }
@@ -57,8 +63,9 @@ impl Binder<'_> {
                 Ok(Node::new(NodeKind::Column(slot), sql_type))
             }
             ExprKind::Binary { op, left, right } => {
-                let (left, right) = (self.bind(left)?, self.bind(right)?);
-                binary(*op, left, right, expr)
+                let (a, b) = (self.bind(left)?, self.bind(right)?);
+                let (a, b) = (time_of_row(right, a), time_of_row(left, b));
+                binary(*op, a, b, expr)
             }
             ExprKind::Not(operand) => Ok(boolean(NodeKind::Not(boxed(self.truth(operand)?)))),
             ExprKind::Negate(operand) => {
@@ -67,7 +74,7 @@ impl Binder<'_> {
                     return Err(wrong_type(operand, node.sql_type, "a number"));
                 }
                 let sql_type = node.sql_type;
-                Ok(Node::new(NodeKind::Negate(boxed(node)), sql_type))
+                Ok(Node::new(NodeKind::Negate(boxed(node)), sql_type).folded())
             }
             ExprKind::IsNull { operand, negated } => {
                 let node = boolean(NodeKind::IsNull(boxed(self.bind(operand)?)));
@@ -76,6 +83,7 @@ impl Binder<'_> {
             ExprKind::Between { operand, low, high, negated } => {
                 let value = self.bind(operand)?;
                 let (low, high) = (self.bind(low)?, self.bind(high)?);
+                let (low, high) = (time_of_row(operand, low), time_of_row(operand, high));
                 let above = binary(BinaryOp::GreaterOrEqual, value.clone(), low, expr)?;
                 let below = binary(BinaryOp::LessOrEqual, value, high, expr)?;
                 Ok(maybe_not(boolean(NodeKind::And(boxed(above), boxed(below))), *negated))
@@ -91,22 +99,23 @@ impl Binder<'_> {
             }
             ExprKind::Cast { operand, to } => {
                 let (node, to) = (self.bind(operand)?, to.resolve()?);
-                if type_of(&node).is_some_and(|from| !cast::exists(from, to)) {
-                    return Err(wrong_type(
-                        operand,
-                        node.sql_type,
-                        &format!("something that can be cast to {to}"),
-                    ));
+                match type_of(&node) {
+                    Some(from) if !cast::exists(from, to) => Err(no_cast(operand, from, to)),
+                    _ => Ok(node.cast_to(to)),
                 }
-                Ok(node.cast_to(to))
             }
             ExprKind::Call { name, args, star } => self.call(name, args, *star, expr),
-            ExprKind::Field { .. }
-            | ExprKind::Index { .. }
-            | ExprKind::Array(_)
-            | ExprKind::Map(_)
-            | ExprKind::Struct(_)
-            | ExprKind::Lambda { .. } => Err(not_yet("a nested value", &expr.place)),
+            ExprKind::Field { operand, name } => self.field(operand, name),
+            ExprKind::Index { operand, index } => self.index(operand, index),
+            ExprKind::Array(items) => self.array(items, expr),
+            ExprKind::Map(entries) => self.map(entries, expr),
+            ExprKind::Struct(fields) => self.structure(fields, expr),
+            ExprKind::Lambda { .. } => Err(Box::new(
+                Diagnostic::error("sql-lambda", "a lambda cannot stand here")
+                    .label("not an argument of a function that takes one")
+                    .help("TRANSFORM, FILTER and REDUCE take lambdas")
+                    .at(expr.place.clone()),
+            )),
         }
     }
 
@@ -115,7 +124,7 @@ impl Binder<'_> {
         for item in list {
             nodes.push(self.bind(item)?);
         }
-        let mut list = unify(nodes, expr, "the values of IN")?;
+        let mut list = unify_list(nodes, expr, "the values of IN")?;
         let operand = boxed(list.remove(0));
         Ok(boolean(NodeKind::In { operand, list }))
     }
@@ -203,9 +212,7 @@ fn literal(value: &Literal) -> Node {
         Literal::Boolean(v) => Node::literal(Datum::Boolean(*v), SqlType::Boolean),
         Literal::Int(v) => Node::literal(Datum::Int(*v), SqlType::Int),
         Literal::BigInt(v) => Node::literal(Datum::BigInt(*v), SqlType::BigInt),
-        Literal::Decimal(v) => {
-            Node::literal(Datum::Double(v.to_string().parse().unwrap_or(f64::NAN)), SqlType::Double)
-        }
+        Literal::Decimal(v) => Node::literal(Datum::Decimal(*v), decimal_type(*v)),
         Literal::Double(v) => Node::literal(Datum::Double(*v), SqlType::Double),
         Literal::Text(v) => Node::literal(Datum::Varchar(Cow::Owned(v.clone())), SqlType::Varchar),
     }
@@ -215,95 +222,35 @@ fn maybe_not(node: Node, negated: bool) -> Node {
     if negated { boolean(NodeKind::Not(boxed(node))) } else { node }
 }
 
-/// Brings all nodes to one type.
-pub(super) fn unify(nodes: Vec<Node>, expr: &Expr, what: &str) -> Result<Vec<Node>, Mistake> {
-    let Some(common) = common_type(nodes.iter().map(type_of)) else {
-        let mut types: Vec<_> = nodes.iter().filter_map(type_of).map(|t| t.to_string()).collect();
-        types.dedup();
-        return Err(Box::new(
-            Diagnostic::error("sql-types", format!("{what} have different types"))
-                .label(types.join(", "))
-                .help("use CAST(… AS …) to make them the same")
-                .at(expr.place.clone()),
-        ));
-    };
-    Ok(nodes.into_iter().map(|node| node.cast_to(common)).collect())
-}
-
-fn binary(op: BinaryOp, left: Node, right: Node, expr: &Expr) -> Result<Node, Mistake> {
-    let types = (type_of(&left), type_of(&right));
-    let refuse = || {
-        let name = |sql_type: Option<SqlType>| sql_type.map_or_else(|| "NULL".to_owned(), |t| t.to_string());
-        Box::new(
-            Diagnostic::error("sql-types", format!("`{}` does not go with these types", op.symbol()))
-                .label(format!("{} {} {}", name(types.0), op.symbol(), name(types.1)))
-                .help("use CAST(… AS …) on one side")
-                .at(expr.place.clone()),
-        )
-    };
-    let is = |t: Option<SqlType>, wanted: SqlType| t.is_none_or(|t| t == wanted);
-    let numeric = |t: Option<SqlType>| t.is_none_or(SqlType::is_numeric);
-    if matches!(op, BinaryOp::And | BinaryOp::Or) {
-        if !is(types.0, SqlType::Boolean) || !is(types.1, SqlType::Boolean) {
-            return Err(refuse());
-        }
-        let (left, right) = (boxed(left.cast_to(SqlType::Boolean)), boxed(right.cast_to(SqlType::Boolean)));
-        return Ok(boolean(if op == BinaryOp::And {
-            NodeKind::And(left, right)
-        } else {
-            NodeKind::Or(left, right)
-        }));
-    }
-    let common = common_type([types.0, types.1]).ok_or_else(refuse)?;
-    let (left, right) = (left.cast_to(common), right.cast_to(common));
-    if let Some(op) = comparison(op) {
-        let ordered = !matches!(
-            op,
-            CompareOp::Equal | CompareOp::NotEqual | CompareOp::Distinct | CompareOp::NotDistinct
-        );
-        if ordered && common == SqlType::Boolean {
-            return Err(refuse());
-        }
-        return Ok(boolean(NodeKind::Compare { op, left: boxed(left), right: boxed(right) }));
-    }
-    if op == BinaryOp::Add && common == SqlType::Varchar && (types.0.is_some() || types.1.is_some()) {
-        return Ok(Node::new(NodeKind::Concat(boxed(left), boxed(right)), common));
-    }
-    if !numeric(types.0) || !numeric(types.1) {
-        return Err(refuse());
-    }
-    let common = if common.is_numeric() { common } else { SqlType::Int };
-    let op = match op {
-        BinaryOp::Add => ArithmeticOp::Add,
-        BinaryOp::Subtract => ArithmeticOp::Subtract,
-        BinaryOp::Multiply => ArithmeticOp::Multiply,
-        BinaryOp::Divide => ArithmeticOp::Divide,
-        _ => ArithmeticOp::Modulo,
-    };
-    let (left, right) = (boxed(left.cast_to(common)), boxed(right.cast_to(common)));
-    Ok(Node::new(NodeKind::Arithmetic { op, left, right }, common))
-}
-
-const fn comparison(op: BinaryOp) -> Option<CompareOp> {
-    Some(match op {
-        BinaryOp::Equal => CompareOp::Equal,
-        BinaryOp::NotEqual => CompareOp::NotEqual,
-        BinaryOp::Less => CompareOp::Less,
-        BinaryOp::LessOrEqual => CompareOp::LessOrEqual,
-        BinaryOp::Greater => CompareOp::Greater,
-        BinaryOp::GreaterOrEqual => CompareOp::GreaterOrEqual,
-        BinaryOp::Distinct => CompareOp::Distinct,
-        BinaryOp::NotDistinct => CompareOp::NotDistinct,
-        _ => return None,
-    })
-}
-
 /// "This is X, expected Y".
 pub(super) fn wrong_type(expr: &Expr, found: SqlType, expected: &str) -> Mistake {
     Box::new(
         Diagnostic::error("sql-types", format!("`{expr}` is {found}"))
             .label(format!("expected {expected}"))
             .help("use CAST(… AS …)")
+            .at(expr.place.clone()),
+    )
+}
+
+/// "There is no cast of X to Y", with what there is instead.
+fn no_cast(expr: &Expr, from: SqlType, to: SqlType) -> Mistake {
+    use SqlType as T;
+    let help = match (from, to) {
+        (T::Bytes, T::Varchar) => "FROM_BYTES(bytes, 'utf8') makes a text of bytes, also with 'hex' and 'base64'",
+        (T::Int | T::BigInt, T::Timestamp) => "FROM_UNIXTIME(…) makes a TIMESTAMP of milliseconds",
+        (T::Timestamp, T::Int | T::BigInt) => "UNIX_TIMESTAMP(…) gives its milliseconds",
+        (T::Int | T::BigInt, T::Date) => "FROM_DAYS(…) makes a DATE of days",
+        (T::Date, T::Int | T::BigInt) => "UNIX_DATE(…) gives its days",
+        (T::Boolean, to) if to.is_numeric() => "write CASE WHEN … THEN 1 ELSE 0 END",
+        (from, T::Boolean) if from.is_numeric() => "compare it: … <> 0",
+        (T::Struct(_), T::Struct(_)) => "fields are matched by their names",
+        (T::Varchar, to) if to.is_nested() => "EXTRACTJSONFIELD(…) reads parts of a JSON text",
+        _ => "CAST(… AS VARCHAR) makes a text of every value but BYTES",
+    };
+    Box::new(
+        Diagnostic::error("sql-cast", format!("there is no cast of {from} to {to}"))
+            .label(format!("`{expr}` is {from}"))
+            .help(help)
             .at(expr.place.clone()),
     )
 }

@@ -2,10 +2,10 @@
 
 use super::bind::{Binder, Context, Mistake, type_of, wrong_type};
 use super::query_plan::Keyed;
-use crate::expression::{Node, NodeKind};
-use crate::function::{Argument, aggregate, keyed, names, scalar, widens};
+use crate::expression::{ArithmeticOp, Node, NodeKind};
+use crate::function::{aggregate, keyed, names, scalar, widens};
 use crate::parse::ast::{Expr, Name, RelationKind};
-use crate::SqlType;
+use crate::{Datum, SqlType};
 use millstream_model::{Diagnostic, nearest};
 
 impl Binder<'_> {
@@ -27,37 +27,23 @@ impl Binder<'_> {
         if let Some(function) = keyed::find(&name.text) {
             return self.keyed_call(function, args, expr);
         }
-        let bound = args.iter().map(|arg| self.bind(arg)).collect::<Result<Vec<_>, _>>()?;
-        match (name.text.as_str(), bound.as_slice()) {
+        match (name.text.as_str(), args) {
             ("UNIX_TIMESTAMP", []) if !star => return Ok(Node::new(NodeKind::Now, SqlType::BigInt)),
+            ("UNIX_DATE", []) if !star => return Ok(today()),
             // A copy of a key column that goes into the value; projections tell it by its name.
-            ("AS_VALUE", [value]) => return Ok(value.clone()),
+            ("AS_VALUE", [value]) => return self.bind(value),
             _ => {}
         }
-        let Some(function) = scalar(&name.text) else {
-            let mistake = Diagnostic::error("sql-function", format!("there is no function {}", name.text))
-                .label("unknown function")
-                .at(name.place.clone());
-            return Err(Box::new(match nearest(&name.text, names()) {
-                Some(near) => mistake.help(format!("did you mean {near}?")),
-                None => mistake.help("SHOW FUNCTIONS lists what there is"),
-            }));
-        };
-        let types: Vec<_> = bound.iter().map(type_of).collect();
-        let arguments: Vec<_> = types.iter().map(|t| Argument::Value(*t)).collect();
-        let resolved = function.resolve_with::<()>(&arguments, &mut |_, _| Err(()));
-        let Some(resolved) = resolved.ok().filter(|_| !star) else {
-            let given: Vec<_> = types.iter().map(|t| t.map_or_else(|| "NULL".to_owned(), |t| t.to_string())).collect();
-            return Err(Box::new(
-                Diagnostic::error("sql-arguments", format!("{} does not take these arguments", name.text))
-                    .label(format!("({})", if star { "*".to_owned() } else { given.join(", ") }))
-                    .help(format!("it is called as {}", function.usages().join(", or ")))
-                    .at(expr.place.clone()),
-            ));
-        };
-        let args =
-            bound.into_iter().zip(resolved.args).map(|(arg, sql_type)| arg.cast_to(sql_type)).collect();
-        Ok(Node::new(NodeKind::Call { call: resolved.call, args, lambdas: Vec::new() }, resolved.returns))
+        if let Some(function) = scalar(&name.text) {
+            return self.scalar_call(function, args, star, expr);
+        }
+        let mistake = Diagnostic::error("sql-function", format!("there is no function {}", name.text))
+            .label("unknown function")
+            .at(name.place.clone());
+        Err(Box::new(match nearest(&name.text, names()) {
+            Some(near) => mistake.help(format!("did you mean {near}?")),
+            None => mistake.help("SHOW FUNCTIONS lists what there is"),
+        }))
     }
 
     fn keyed_call(
@@ -101,4 +87,12 @@ impl Binder<'_> {
         let slot = self.scope.columns.len() + self.keyed_before + self.keyed.len() - 1;
         Ok(Node::new(NodeKind::Column(slot), function.returns))
     }
+}
+
+/// The days from 1970-01-01 to when the batch was taken up.
+fn today() -> Node {
+    let now = Box::new(Node::new(NodeKind::Now, SqlType::BigInt));
+    let day = Box::new(Node::literal(Datum::BigInt(86_400_000), SqlType::BigInt));
+    let days = NodeKind::Arithmetic { op: ArithmeticOp::Divide, left: now, right: day };
+    Node::new(days, SqlType::BigInt).cast_to(SqlType::Int)
 }

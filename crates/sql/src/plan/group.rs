@@ -100,7 +100,7 @@ impl Planner<'_, '_> {
     /// A query with groups.
     pub(super) fn groups(&mut self) -> Option<QueryPlan> {
         let mut binder =
-            Binder { scope: self.scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0 };
+            Binder { scope: self.scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0, lambdas: Vec::new() };
         let mut before = self.filter(&mut binder);
         let mut keys = Vec::new();
         for expr in &self.query.group_by {

@@ -37,7 +37,7 @@ pub(super) fn plan(
         return None;
     }
     let scope = Scope::empty(relation);
-    let mut binder = Binder { scope: &scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0 };
+    let mut binder = Binder { scope: &scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0, lambdas: Vec::new() };
     let mut given: Vec<(&str, Node)> = Vec::new();
     for (name, value) in columns.iter().zip(values) {
         match one(relation, name, value, &mut binder) {

@@ -2,6 +2,9 @@
 
 mod bind;
 mod bind_call;
+mod bind_function;
+mod bind_nested;
+mod bind_operator;
 mod bind_group;
 mod explain;
 pub(crate) mod group;

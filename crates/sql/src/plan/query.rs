@@ -143,7 +143,7 @@ impl Planner<'_, '_> {
     /// A query without groups.
     fn rows(&mut self) -> QueryPlan {
         let mut binder =
-            Binder { scope: self.scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0 };
+            Binder { scope: self.scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0, lambdas: Vec::new() };
         let mut before = self.filter(&mut binder);
         let items = self.items(&mut binder);
         let relation = &self.scope.relation;

@@ -5,7 +5,6 @@ use super::Params::Same;
 use super::{Body, Returns, ScalarFunction, Signature};
 use crate::Datum;
 use crate::expression::CompareOp;
-use crate::expression::arithmetic::order;
 
 /// The most arguments that a function of any number takes.
 const MANY: usize = 1_000;
@@ -33,18 +32,6 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
         doc: "NULLIF(a, b): NULL where both are equal, else `a`.",
         signatures: &[same(2, 2, null_if)],
     },
-    ScalarFunction {
-        name: "GREATEST",
-        aliases: &[],
-        doc: "The greatest value; NULL is left out.",
-        signatures: &[same(1, MANY, greatest)],
-    },
-    ScalarFunction {
-        name: "LEAST",
-        aliases: &[],
-        doc: "The least value; NULL is left out.",
-        signatures: &[same(1, MANY, least)],
-    },
 ];
 
 fn first<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
@@ -54,18 +41,4 @@ fn first<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
 fn null_if<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
     let [a, b] = args else { return Ok(Datum::Null) };
     Ok(if CompareOp::Equal.apply(a, b) { Datum::Null } else { a.clone() })
-}
-
-fn greatest<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
-    Ok(extreme(args, std::cmp::Ordering::is_gt))
-}
-
-fn least<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
-    Ok(extreme(args, std::cmp::Ordering::is_lt))
-}
-
-fn extreme<'a>(args: &[Datum<'a>], wins: fn(std::cmp::Ordering) -> bool) -> Datum<'a> {
-    let present = args.iter().filter(|value| !value.is_null());
-    let best = present.reduce(|best, value| if order(value, best).is_some_and(wins) { value } else { best });
-    best.cloned().unwrap_or(Datum::Null)
 }

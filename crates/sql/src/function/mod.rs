@@ -1,19 +1,30 @@
 //! The functions: each is defined once, with its names, signatures, documentation and code.
 //!
-//! Scalar functions stand in [`number`], [`text`], [`choice`], [`time`] and [`json`]; aggregates in [`aggregate`]; functions that
+//! Scalar functions stand in [`number`], [`text`], [`split`], [`mask`], [`regex`], [`bytes`], [`array`], [`map`], [`lambda`],
+//! [`choice`], [`time`], [`json`] and [`url`]; aggregates in [`aggregate`]; functions that
 //! remember something per key in [`keyed`]; functions that give rows in [`table`]. A new function is a new entry in one of the tables.
 
 pub(crate) mod aggregate;
+mod array;
+mod bytes;
 mod choice;
 mod json;
 pub(crate) mod keyed;
+mod lambda;
+mod map;
+mod mask;
 mod number;
+mod ordered;
+mod regex;
+mod rounding;
 pub(crate) mod signature;
+mod split;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 mod text;
 mod time;
+mod url;
 
 use crate::expression::Fault;
 use crate::limits::{VALUE_BYTES_MAX, VALUE_ELEMENTS_MAX};
@@ -187,7 +198,21 @@ pub(crate) fn check_elements(count: usize) -> Result<(), String> {
 
 /// Every scalar function.
 pub(crate) fn scalars() -> impl Iterator<Item = &'static ScalarFunction> {
-    let tables = [number::FUNCTIONS, text::FUNCTIONS, choice::FUNCTIONS, time::FUNCTIONS, json::FUNCTIONS];
+    let tables = [
+        number::FUNCTIONS,
+        array::FUNCTIONS,
+        map::FUNCTIONS,
+        lambda::FUNCTIONS,
+        text::FUNCTIONS,
+        split::FUNCTIONS,
+        mask::FUNCTIONS,
+        regex::FUNCTIONS,
+        json::FUNCTIONS,
+        bytes::FUNCTIONS,
+        choice::FUNCTIONS,
+        time::FUNCTIONS,
+        url::FUNCTIONS,
+    ];
     #[cfg(test)]
     let tables = tables.into_iter().chain([tests::FUNCTIONS]);
     tables.into_iter().flatten()
@@ -200,7 +225,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         .chain(aggregate::AGGREGATES.iter().map(|aggregate| aggregate.name))
         .chain(keyed::KEYED.iter().map(|keyed| keyed.name))
         .chain(table::TABLE_FUNCTIONS.iter().map(|table| table.name))
-        .chain(["UNIX_TIMESTAMP", "AS_VALUE"])
+        .chain(["AS_VALUE"])
 }
 
 /// The scalar function of this name.

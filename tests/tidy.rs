@@ -16,6 +16,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("millstream-format", 2),
     ("millstream-driver", 2),
     ("millstream-connect", 3),
+    ("millstream-registry", 3),
     ("millstream-sql", 3),
     ("millstream-broker", 4),
     ("millstream-kafka", 4),

@@ -1,0 +1,24 @@
+//! A schema registry in Confluent's words: schemas by id, subjects with versions, compatibility between them.
+//!
+//! What it is: [`BusRegistry`], which keeps schemas in the compacted topic `_schemas` in the record format of Confluent Schema
+//! Registry; [`HttpRegistry`], a client of a registry that runs elsewhere; and [`answer`], the registry's REST API as a function
+//! from a request to a response.
+//! What it is not: it reads and writes no rows, that is `millstream-format`; and it opens no port, that is `millstream-server`.
+//!
+//! Three types to know: [`BusRegistry`], [`HttpRegistry`], [`Level`] (which changes of a schema a subject allows).
+//!
+//! Data enters through [`SchemaRegistry`](millstream_format::registry::SchemaRegistry) or as REST requests, and leaves as
+//! records of `_schemas` or as requests to the other registry.
+
+mod bus;
+mod http;
+mod level;
+pub mod limits;
+mod record;
+mod rest;
+mod state;
+
+pub use bus::{BusRegistry, SCHEMAS_TOPIC};
+pub use http::{Credentials, HttpRegistry, Trust};
+pub use level::Level;
+pub use rest::{Answer, CONTENT_TYPE, answer};

@@ -2,6 +2,7 @@
 
 use crate::parse::ast::RelationKind;
 use crate::{Format, FormatSpec, SqlType};
+use millstream_format::registry::SchemaCache;
 use millstream_format::sql::{Columns, Layout};
 use millstream_model::{DataType, TagType};
 use std::collections::BTreeMap;
@@ -34,6 +35,16 @@ pub enum Header {
     All,
     /// `HEADER('name')`: the last one of this name, as `BYTES`.
     Named(Arc<str>),
+}
+
+impl Header {
+    /// The type of such a column.
+    pub fn sql_type(&self) -> SqlType {
+        match self {
+            Self::All => SqlType::array(SqlType::structure([("KEY", SqlType::Varchar), ("VALUE", SqlType::Bytes)])),
+            Self::Named(_) => SqlType::Bytes,
+        }
+    }
 }
 
 /// Where a relation comes from.
@@ -124,6 +135,11 @@ impl Relation {
 pub struct Catalog {
     relations: BTreeMap<Arc<str>, Arc<Relation>>,
     types: BTreeMap<Arc<str>, SqlType>,
+    /// The schemas that records name, as far as they were met.
+    schemas: SchemaCache,
+    /// What the registry's schemas say of keys and values: by topic, whether it is the key, and the schema's id where one
+    /// was asked for.
+    inferred: BTreeMap<(Arc<str>, bool, Option<i32>), Columns>,
 }
 
 impl Catalog {
@@ -203,6 +219,26 @@ impl Catalog {
     /// Removes a type; `false` where there is none.
     pub fn remove_type(&mut self, name: &str) -> bool {
         self.types.remove(name).is_some()
+    }
+
+    /// Where the schemas of records are looked up.
+    pub const fn schemas(&self) -> &SchemaCache {
+        &self.schemas
+    }
+
+    /// Shares the schemas of `cache` from now on.
+    pub fn share_schemas(&mut self, cache: SchemaCache) {
+        self.schemas = cache;
+    }
+
+    /// The columns that the registry's schema has of a topic's keys or values, where it was asked for them.
+    pub fn inferred(&self, topic: &str, is_key: bool, id: Option<i32>) -> Option<&Columns> {
+        self.inferred.get(&(topic.into(), is_key, id))
+    }
+
+    /// Remembers what the registry said.
+    pub fn insert_inferred(&mut self, topic: &str, is_key: bool, id: Option<i32>, columns: Columns) {
+        self.inferred.insert((topic.into(), is_key, id), columns);
     }
 
     /// Removes a relation.

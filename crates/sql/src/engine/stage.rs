@@ -97,12 +97,45 @@ impl Cut<'_> {
                 open.add(node, &[input]);
                 open
             }
+            Some(PlanNode::Join { left, right, .. }) => {
+                let (left, right) = (*left, *right);
+                let mut open = self.meet(left, right);
+                open.add(node, &[left, right]);
+                open
+            }
             Some(PlanNode::Repartition { input, exchange }) => {
                 let (input, exchange) = (*input, exchange.clone());
                 let open = self.open(input);
                 if open.partitions == 1 { open.alias(node, input) } else { self.exchange(open, node, &exchange, None) }
             }
         }
+    }
+
+    /// The stage in which two nodes meet: what is not in its place yet is sent there.
+    fn meet(&mut self, left: usize, right: usize) -> Open {
+        let sides = [left, right].map(|side| match self.query.plan.nodes.get(side) {
+            Some(PlanNode::Repartition { input, exchange }) => (side, *input, Some(exchange.clone())),
+            _ => (side, side, None),
+        });
+        let [left, right] = sides.map(|(node, input, exchange)| (self.open(input), node, input, exchange));
+        let placed = |side: &(Open, usize, usize, Option<Exchange>)| side.3.as_ref().is_none_or(|e| e.placed);
+        let (a, b) = (left.0.partitions, right.0.partitions);
+        let partitions = match (placed(&left), placed(&right)) {
+            (true, false) => a,
+            (false, true) => b,
+            _ => a.max(b),
+        };
+        let [mut left, right] = [left, right].map(|(open, node, input, exchange)| match exchange {
+            Some(exchange) if !exchange.placed && partitions.max(open.partitions) > 1 => {
+                self.exchange(open, node, &exchange, Some(partitions))
+            }
+            Some(exchange) if open.partitions != partitions => {
+                self.exchange(open, node, &exchange, Some(partitions))
+            }
+            _ => open.alias(node, input),
+        });
+        left.merge(right);
+        left
     }
 
     /// Ends a stage with a repartition topic, and opens the one behind it.
@@ -118,8 +151,11 @@ impl Cut<'_> {
             key: None,
             value: Layout::new(FormatSpec::value(Format::None), exchange.fields.clone()),
             columns: (0..exchange.fields.len()).map(ScanColumn::Value).collect(),
+            headers: Vec::new(),
             window_ms: None,
+            session: false,
             timestamp: None,
+            timestamp_format: None,
             partitions: Some(partitions),
             internal: true,
         };
@@ -150,12 +186,48 @@ impl Cut<'_> {
                 let kind = self.kinds.get(*input).copied().unwrap_or(RelationKind::Stream);
                 Some(StageNode::Step { input: *place, step: step.clone(), kind })
             }
+            (PlanNode::Join { join, .. }, [left, right]) => {
+                Some(StageNode::Join { left: *left, right: *right, join: join.clone() })
+            }
             _ => None,
         }
     }
 }
 
 impl Open {
+    /// Takes in what another stage of as many partitions does. What both do is done once.
+    fn merge(&mut self, other: Self) {
+        let mut moved: BTreeMap<(bool, usize), Place> = BTreeMap::new();
+        let key = |place: Place| match place {
+            Place::Input(at) => (false, at),
+            Place::Node(at) => (true, at),
+        };
+        for (node, place) in &other.places {
+            if let Some(known) = self.places.get(node) {
+                moved.insert(key(*place), *known);
+            }
+        }
+        for (at, scan) in other.inputs.into_iter().enumerate() {
+            moved.entry((false, at)).or_insert_with(|| {
+                self.inputs.push(scan);
+                Place::Input(self.inputs.len() - 1)
+            });
+        }
+        for (at, placed) in other.nodes.into_iter().enumerate() {
+            if moved.contains_key(&(true, at)) {
+                continue;
+            }
+            let place = |place: &Place| moved.get(&key(*place)).copied().unwrap_or(*place);
+            let inputs = placed.inputs.iter().map(place).collect();
+            moved.insert((true, at), Place::Node(self.nodes.len()));
+            self.nodes.push(Placed { node: placed.node, inputs });
+        }
+        for (node, place) in other.places {
+            let place = moved.get(&key(place)).copied().unwrap_or(place);
+            self.places.entry(node).or_insert(place);
+        }
+    }
+
     fn add(&mut self, node: usize, inputs: &[usize]) {
         let inputs = inputs.iter().filter_map(|input| self.places.get(input).copied()).collect();
         self.places.insert(node, Place::Node(self.nodes.len()));
@@ -178,7 +250,7 @@ fn sink_encoder(sink: &Sink) -> SinkEncoder {
         relation.key_layout().as_ref(),
         sink.value.clone(),
         &relation.value_layout(),
-        sink.window_start,
+        (sink.window_start, sink.window_end),
         relation.kind,
     )
     .with_timestamp(sink.timestamp)

@@ -3,13 +3,14 @@
 use super::filter::Filter;
 use super::explode::Explode;
 use super::group::group;
+use super::join::{Resolve, Subscribe};
 use super::keyed::Keyed;
 use super::project::Project;
 use super::retract::Retract;
 use super::scan::Scan;
 use super::{Operator, Output, RowFault};
 use crate::batch::Batch;
-use crate::plan::query_plan::{PlanNode, QueryPlan, Scan as ScanPlan, Step};
+use crate::plan::query_plan::{Join, PlanNode, QueryPlan, Scan as ScanPlan, Step};
 use crate::{RelationKind, SqlError};
 use millstream_bus::ReceivedRecord;
 
@@ -18,6 +19,8 @@ use millstream_bus::ReceivedRecord;
 pub(crate) enum StageNode {
     /// Does something to the rows of one input.
     Step { input: usize, step: Step, kind: RelationKind },
+    /// Joins two inputs.
+    Join { left: usize, right: usize, join: Join },
 }
 
 impl StageNode {
@@ -25,6 +28,7 @@ impl StageNode {
     fn inputs(&self) -> Vec<usize> {
         match self {
             Self::Step { input, .. } => vec![*input],
+            Self::Join { left, right, .. } => vec![*left, *right],
         }
     }
 }
@@ -83,15 +87,27 @@ impl Graph {
         let mut processed = Processed::default();
         let Some(scan) = self.scans.get_mut(input) else { return Ok(processed) };
         let batch = scan.batch(records, partition, now_ms, &mut processed.faults);
+        self.rows(input, batch, &mut processed)?;
+        Ok(processed)
+    }
+
+    /// Runs rows of an input that somebody else has decoded.
+    pub(crate) fn run_rows(&mut self, input: usize, rows: Batch) -> Result<Processed, SqlError> {
+        let mut processed = Processed::default();
+        self.rows(input, rows, &mut processed)?;
+        Ok(processed)
+    }
+
+    fn rows(&mut self, input: usize, batch: Batch, processed: &mut Processed) -> Result<(), SqlError> {
         if self.meets.get(input) == Some(&true) {
             // Whoever joins a topic with itself sees each row on both sides before the next one.
             for row in 0..batch.rows() {
-                self.flow(input, batch.slice(row, 1), &mut processed)?;
+                self.flow(input, batch.slice(row, 1), processed)?;
             }
         } else {
-            self.flow(input, batch, &mut processed)?;
+            self.flow(input, batch, processed)?;
         }
-        Ok(processed)
+        Ok(())
     }
 
     /// Takes a batch from a scan through all that stands behind it.
@@ -148,7 +164,10 @@ fn hand_on(
 
 fn operator(node: &StageNode, memories: &mut usize) -> Box<dyn Operator> {
     match node {
+        StageNode::Join { join, .. } => super::join::operator(join),
         StageNode::Step { step, kind, .. } => match step {
+            Step::Subscribe(subscribe) => Box::new(Subscribe::new(subscribe.clone())),
+            Step::Resolve(resolve) => Box::new(Resolve::new(resolve.clone())),
             Step::Keyed(keyed) => {
                 *memories += 1;
                 Box::new(Keyed::new(keyed.clone(), *memories - 1))
@@ -177,6 +196,11 @@ impl QueryPlan {
                     scanned - 1
                 }
                 PlanNode::Repartition { input, .. } => place(input),
+                PlanNode::Join { left, right, join } => {
+                    let (left, right) = (place(left), place(right));
+                    nodes.push(StageNode::Join { left, right, join: join.clone() });
+                    scans.len() + nodes.len() - 1
+                }
                 PlanNode::Step { input, step } => {
                     let kind = kinds.get(*input).copied().unwrap_or(RelationKind::Stream);
                     nodes.push(StageNode::Step { input: place(input), step: step.clone(), kind });

@@ -5,6 +5,7 @@ mod explode;
 mod filter;
 mod graph;
 mod group;
+mod join;
 mod keyed;
 mod project;
 mod retract;
@@ -12,6 +13,7 @@ mod scan;
 mod sink;
 
 pub(crate) use graph::{Graph, Processed, StageNode};
+pub(crate) use scan::Scan;
 pub(crate) use sink::{Encoded, SinkEncoder};
 
 use crate::SqlError;

@@ -3,20 +3,22 @@
 use super::{RowFault, exchange};
 use crate::batch::Batch;
 use crate::plan::query_plan::{Scan as Plan, ScanColumn};
-use crate::{Column, ColumnBuilder, RelationKind, SqlType};
+use crate::{Column, ColumnBuilder, Datum, Header, RelationKind, SqlType};
 use arrow_array::{Array as _, Int32Array, Int64Array};
 use arrow_buffer::BooleanBuffer;
-use millstream_bus::ReceivedRecord;
+use bytes::Bytes;
+use millstream_bus::{ReceivedRecord, Record};
 use millstream_format::sql::{Decoded, Decoder, Layout};
 
 /// Decodes records.
 #[derive(Debug)]
-pub(super) struct Scan {
+pub(crate) struct Scan {
     plan: Plan,
     keys: Option<Box<dyn Decoder>>,
     values: Box<dyn Decoder>,
     key_builders: Vec<ColumnBuilder>,
     value_builders: Vec<ColumnBuilder>,
+    header_builders: Vec<ColumnBuilder>,
     rows: Rows,
 }
 
@@ -26,13 +28,14 @@ struct Rows {
     timestamps: Vec<i64>,
     offsets: Vec<i64>,
     window_starts: Vec<i64>,
+    window_ends: Vec<i64>,
     deleted: Vec<bool>,
     /// Rows whose value was read but that must go: their key or time is bad.
     refused: Vec<bool>,
 }
 
 impl Scan {
-    pub(super) fn new(plan: Plan) -> Self {
+    pub(crate) fn new(plan: Plan) -> Self {
         let builders = |fields: &[(_, SqlType)]| {
             fields.iter().map(|(_, t)| ColumnBuilder::new(*t, 0)).collect::<Vec<_>>()
         };
@@ -41,13 +44,14 @@ impl Scan {
             values: plan.value.decoder(),
             key_builders: plan.key.as_ref().map(|key| builders(&key.columns)).unwrap_or_default(),
             value_builders: builders(&plan.value.columns),
+            header_builders: plan.headers.iter().map(|header| ColumnBuilder::new(header.sql_type(), 0)).collect(),
             rows: Rows::default(),
             plan,
         }
     }
 
     /// The rows of `records`; those that cannot be read become faults.
-    pub(super) fn batch(
+    pub(crate) fn batch(
         &mut self,
         records: &[ReceivedRecord],
         partition: i32,
@@ -85,15 +89,13 @@ impl Scan {
         // From here on the row stands in the value columns, so a fault must not leave without the rest.
         let mut fault = None;
         let mut key = record.key.as_deref();
-        let mut window_start = 0;
-        if self.plan.window_ms.is_some() {
-            match key.and_then(|key| key.split_last_chunk()) {
-                Some((inner, start)) => {
-                    key = Some(inner);
-                    window_start = i64::from_be_bytes(*start);
-                }
-                None => fault = Some("the key has no window: it is shorter than 8 bytes".to_owned()),
-            }
+        let mut window = (0, 0);
+        match take_window(&self.plan, key) {
+            Ok((inner, found)) => (key, window) = (inner, found),
+            Err(message) => fault = Some(message),
+        }
+        for (header, builder) in self.plan.headers.iter().zip(&mut self.header_builders) {
+            builder.append(&header_value(header, record));
         }
         // An absent key is NULL in every column.
         let decoded = match (key, &mut self.keys) {
@@ -108,7 +110,8 @@ impl Scan {
         }
         self.rows.timestamps.push(record.timestamp.0);
         self.rows.offsets.push(received.offset);
-        self.rows.window_starts.push(window_start);
+        self.rows.window_starts.push(window.0);
+        self.rows.window_ends.push(window.1);
         self.rows.deleted.push(deleted);
         self.rows.refused.push(fault.is_some());
         fault.map_or(Ok(()), Err)
@@ -131,24 +134,59 @@ impl Scan {
         if let Some(Column::BigInt(times)) = self.plan.timestamp.and_then(|slot| values.get(slot)) {
             batch.timestamps = event_times(times, &batch, &mut refused, faults);
         }
-        let starts: arrow_buffer::ScalarBuffer<i64> = rows.window_starts.into();
-        let size_ms = self.plan.window_ms.unwrap_or(0);
+        let headers: Vec<Column> = self.header_builders.iter_mut().map(ColumnBuilder::finish).collect();
+        let bounds = |times: Vec<i64>| Column::BigInt(Int64Array::new(times.into(), None));
+        let (starts, ends) = (bounds(rows.window_starts), bounds(rows.window_ends));
         let columns = self.plan.columns.iter().map(|column| match column {
             ScanColumn::Key(slot) => keys[*slot].clone(),
             ScanColumn::Value(slot) => values[*slot].clone(),
             ScanColumn::RowTime => batch.time_column(),
             ScanColumn::RowPartition => Column::Int(Int32Array::from(vec![partition; count])),
             ScanColumn::RowOffset => Column::BigInt(Int64Array::new(batch.offsets.clone(), None)),
-            ScanColumn::WindowStart => Column::BigInt(Int64Array::new(starts.clone(), None)),
-            ScanColumn::WindowEnd => {
-                Column::BigInt(Int64Array::from_iter_values(starts.iter().map(|s| s.saturating_add(size_ms))))
-            }
+            ScanColumn::Header(slot) => headers[*slot].clone(),
+            ScanColumn::WindowStart => starts.clone(),
+            ScanColumn::WindowEnd => ends.clone(),
         });
         batch.columns = columns.collect();
         if refused.contains(&true) {
             batch = batch.filter(&refused.iter().map(|refused| !refused).collect::<BooleanBuffer>());
         }
         batch
+    }
+}
+
+/// A key without its window, and the window's start and end. The layout is Kafka Streams': the start of a window of
+/// known length, or the end and the start of a session, in eight bytes each behind the key.
+fn take_window<'k>(plan: &Plan, key: Option<&'k [u8]>) -> Result<(Option<&'k [u8]>, (i64, i64)), String> {
+    let take = |key: Option<&'k [u8]>| match key.and_then(|key| key.split_last_chunk()) {
+        Some((inner, time)) => Ok((Some(inner), i64::from_be_bytes(*time))),
+        None => Err(format!("the key has no window: it is shorter than {} bytes", if plan.session { 16 } else { 8 })),
+    };
+    if plan.session {
+        let (rest, start) = take(key)?;
+        let (rest, end) = take(rest)?;
+        return Ok((rest, (start, end)));
+    }
+    let Some(size_ms) = plan.window_ms else { return Ok((key, (0, 0))) };
+    let (rest, start) = take(key)?;
+    Ok((rest, (start, start.saturating_add(size_ms))))
+}
+
+/// The value of a column over headers.
+fn header_value(header: &Header, record: &Record) -> Datum<'static> {
+    let bytes = |value: Option<&Bytes>| value.map_or(Datum::Null, |value| Datum::Bytes(value.to_vec().into()));
+    match header {
+        Header::All => {
+            let all = record.headers.iter().map(|header| {
+                let key = Datum::Varchar(header.name.to_string().into());
+                Datum::Struct([key, bytes(header.value.as_ref())].into())
+            });
+            Datum::Array(all.collect())
+        }
+        Header::Named(name) => {
+            let last = record.headers.iter().rev().find(|header| *header.name == **name);
+            bytes(last.and_then(|header| header.value.as_ref()))
+        }
     }
 }
 

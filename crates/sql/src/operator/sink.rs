@@ -18,6 +18,8 @@ pub(crate) struct SinkEncoder {
     value: Vec<usize>,
     value_encoder: Box<dyn Encoder>,
     window_start: Option<usize>,
+    /// The session's end, which stands before its start.
+    window_end: Option<usize>,
     timestamp: Option<usize>,
     kind: RelationKind,
     /// Where rows go to another stage of the query: what happens to those without a key.
@@ -47,7 +49,7 @@ impl SinkEncoder {
         key_layout: Option<&Layout>,
         value: Vec<usize>,
         value_layout: &Layout,
-        window_start: Option<usize>,
+        (window_start, window_end): (Option<usize>, Option<usize>),
         kind: RelationKind,
     ) -> Self {
         Self {
@@ -56,6 +58,7 @@ impl SinkEncoder {
             value,
             value_encoder: value_layout.encoder(),
             window_start,
+            window_end,
             timestamp: None,
             kind,
             exchange: None,
@@ -71,11 +74,11 @@ impl SinkEncoder {
     /// An encoder for rows on their way to another stage.
     pub(crate) fn for_exchange(exchange: &Exchange) -> Self {
         let fields = exchange.key.iter().filter_map(|slot| exchange.fields.get(*slot).cloned()).collect();
-        let key = Layout::new(FormatSpec::key(Format::Json), fields);
+        let key = Layout::new(exchange.key_spec.clone(), fields);
         let value = Layout::new(FormatSpec::value(Format::None), Vec::new());
         let slots = (0..exchange.fields.len()).collect();
         let kind = RelationKind::Stream;
-        let plain = Self::new(exchange.key.clone(), Some(&key), slots, &value, None, kind);
+        let plain = Self::new(exchange.key.clone(), Some(&key), slots, &value, (None, None), kind);
         Self { exchange: Some(exchange.null_key), ..plain }
     }
 
@@ -149,11 +152,11 @@ impl SinkEncoder {
         } else {
             batch.partition.rem_euclid(partitions.max(1))
         };
-        if encoder.is_some()
-            && let Some(window) = self.window_start
-        {
-            let window = batch.columns[window].datum(row).as_i64().unwrap_or(0);
-            buffer.extend_from_slice(&window.to_be_bytes());
+        if encoder.is_some() {
+            for slot in [self.window_end, self.window_start].into_iter().flatten() {
+                let time = batch.columns[slot].datum(row).as_i64().unwrap_or(0);
+                buffer.extend_from_slice(&time.to_be_bytes());
+            }
         }
         let key = encoder.is_some().then_some(start..buffer.len());
         let start = buffer.len();

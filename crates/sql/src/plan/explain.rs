@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Step and detail, from source to sink.
 pub(crate) fn of_action(action: &Action) -> Vec<(String, String)> {
     match action {
-        Action::Start(query) => {
+        Action::Start { query, .. } => {
             let mut lines = of_plan(&query.plan);
             let sink = &query.sink.relation;
             lines.push((
@@ -46,9 +46,8 @@ fn node(node: &PlanNode) -> (String, String) {
             ("Source".to_owned(), detail)
         }
         PlanNode::Step { step, .. } => of_step(step),
-        PlanNode::Repartition { .. } => {
-            ("Repartition".to_owned(), "where the source has several partitions".to_owned())
-        }
+        PlanNode::Join { join, .. } => super::explain_join::of_join(join),
+        PlanNode::Repartition { exchange, .. } => super::explain_join::of_exchange(exchange),
     }
 }
 
@@ -70,6 +69,8 @@ fn of_step(step: &Step) -> (String, String) {
             ("Retract".to_owned(), "the last row of every primary key is remembered, changelog".to_owned())
         }
         Step::Group(group) => ("Group".to_owned(), of_group(group)),
+        Step::Subscribe(subscribe) => super::explain_join::of_subscribe(subscribe),
+        Step::Resolve(resolve) => super::explain_join::of_resolve(resolve),
     }
 }
 

@@ -2,14 +2,14 @@
 
 use super::bind::{Binder, Context};
 use super::bind_group::GroupContext;
-use super::query::{Mistakes, Planner, in_a_row, is_column};
+use super::query::{Mistakes, Planner, in_a_row};
 use super::query_plan::{Exchange, Fields, NullKey, PlanNode, QueryPlan, Step};
 use crate::expression::{Node, NodeKind};
 use crate::function::aggregate::Aggregate;
 use crate::function::table::TableFunction;
 use crate::limits::DEFAULT_WINDOW_KEEP_MS;
 use crate::parse::ast::{Emit, Expr, Query, RelationKind, WindowClause, WindowKind};
-use crate::{Format, SqlType};
+use crate::{Format, FormatSpec, SqlType};
 use millstream_model::Diagnostic;
 
 /// `GROUP BY`. Gives the columns of the key, then the start and end of the window where there is one, then one column
@@ -99,8 +99,7 @@ pub(crate) struct TableCall {
 impl Planner<'_, '_> {
     /// A query with groups.
     pub(super) fn groups(&mut self) -> Option<QueryPlan> {
-        let mut binder =
-            Binder { scope: self.scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0, lambdas: Vec::new() };
+        let mut binder = Binder::new(self.scope);
         let mut before = self.filter(&mut binder);
         let mut keys = Vec::new();
         for expr in &self.query.group_by {
@@ -132,6 +131,11 @@ impl Planner<'_, '_> {
             window_start = Some(results.len());
             results.push(Node::new(NodeKind::Column(group.key.len()), SqlType::BigInt));
         }
+        let mut window_end = None;
+        if window.is_some_and(|window| window.size_ms().is_none()) {
+            window_end = Some(results.len());
+            results.push(Node::new(NodeKind::Column(group.key.len() + 1), SqlType::BigInt));
+        }
         for step in [Step::Group(group), Step::Project(results)] {
             nodes.push(PlanNode::Step { input: nodes.len() - 1, step });
         }
@@ -143,6 +147,7 @@ impl Planner<'_, '_> {
             window,
             window_ms: window.and_then(|window| window.size_ms()),
             window_start,
+            window_end,
             limit: self.query.limit.as_ref().map(|(rows, _)| *rows),
         })
     }
@@ -171,9 +176,10 @@ impl Planner<'_, '_> {
             steps.push(Step::Project(columns));
         }
         let mut nodes = in_a_row(self.scope, steps);
-        if !self.is_source_key(&self.query.group_by) {
+        if !self.scope.is_key(&self.query.group_by) {
             let exchange = Exchange {
                 name: "group".to_owned(),
+                key_spec: FormatSpec::key(Format::Json),
                 key: (0..key.len()).collect(),
                 fields,
                 null_key: NullKey::NoGroup,
@@ -187,14 +193,6 @@ impl Planner<'_, '_> {
     fn group_key_format(&self) -> Format {
         let source = self.scope.relation.key.format;
         self.key_format.unwrap_or(if source == Format::None { Format::Kafka } else { source })
-    }
-
-    /// Whether grouping by `keys` leaves every row in its partition.
-    fn is_source_key(&self, keys: &[Expr]) -> bool {
-        let source = self.scope.relation.key_columns();
-        !source.is_empty()
-            && keys.len() == source.len()
-            && keys.iter().zip(&source).all(|(key, (name, _))| is_column(key, name))
     }
 
     fn window(&mut self, clause: &WindowClause) -> Window {

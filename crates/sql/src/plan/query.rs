@@ -4,7 +4,7 @@ use super::bind::{Binder, Context, Mistake, not_yet};
 use super::query_plan::{OutputColumn, PlanNode, QueryPlan, Step};
 use super::scope::{Scope, is_reserved};
 use crate::expression::{Node, NodeKind};
-use crate::parse::ast::{Emit, Expr, ExprKind, Name, Query, RelationKind, SelectItem};
+use crate::parse::ast::{Emit, Expr, ExprKind, Literal, Name, Query, RelationKind, SelectItem};
 use crate::{Catalog, Format, Relation, SqlType};
 use millstream_model::{Diagnostic, nearest};
 use std::sync::Arc;
@@ -29,14 +29,18 @@ pub(super) fn plan(
     key_format: Option<Format>,
     mistakes: &mut Mistakes,
 ) -> Option<QueryPlan> {
-    let Some(relation) = catalog.find(&query.from.name.text) else {
-        mistakes.push(no_relation(catalog, &query.from.name));
-        return None;
-    };
     let before = mistakes.len();
-    check_clauses(query, relation, purpose, mistakes);
-    super::group::check_grouping(query, relation.kind, mistakes);
-    let scope = Scope::new(relation, query);
+    let scope = if query.joins.is_empty() {
+        let Some(relation) = catalog.find(&query.from.name.text) else {
+            mistakes.push(no_relation(catalog, &query.from.name));
+            return None;
+        };
+        Scope::new(relation, query)
+    } else {
+        super::join::scope(catalog, query, mistakes)?
+    };
+    check_clauses(query, &scope.relation, purpose, mistakes);
+    super::group::check_grouping(query, scope.relation.kind, mistakes);
     let mut planner = Planner { query, scope: &scope, purpose, key_format, mistakes };
     let plan = if query.group_by.is_empty() { Some(planner.rows()) } else { planner.groups() };
     let errors = |m: &Diagnostic| m.severity == millstream_model::Severity::Error;
@@ -65,9 +69,6 @@ fn check_clauses(query: &Query, relation: &Relation, purpose: Purpose, mistakes:
         && !grouped
     {
         refuse("sql-window", "a window needs groups", "add GROUP BY with the stream's key", &window.place);
-    }
-    if let Some(join) = query.joins.first() {
-        refuse("sql-unsupported", "a join is not supported yet", "put the columns into one stream", &join.place);
     }
     if let Some(having) = &query.having
         && !grouped
@@ -142,15 +143,17 @@ impl Planner<'_, '_> {
 
     /// A query without groups.
     fn rows(&mut self) -> QueryPlan {
-        let mut binder =
-            Binder { scope: self.scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0, lambdas: Vec::new() };
+        let mut binder = Binder::new(self.scope);
         let mut before = self.filter(&mut binder);
+        before.extend(binder.explode(&self.query.items, self.mistakes));
         let items = self.items(&mut binder);
         let relation = &self.scope.relation;
         let keys: Vec<Expr> = if self.query.partition_by.is_empty() {
-            relation.key_columns().iter().map(|(name, _)| column_expr(name)).collect()
+            self.source_key(&items)
         } else {
-            self.query.partition_by.clone()
+            // PARTITION BY NULL takes the key away.
+            let is_null = |key: &&Expr| matches!(key.kind, ExprKind::Literal(Literal::Null));
+            self.query.partition_by.iter().filter(|key| !is_null(key)).cloned().collect()
         };
         for key in &self.query.partition_by {
             let bound = binder.bind(key);
@@ -169,6 +172,11 @@ impl Planner<'_, '_> {
             window_start = Some(nodes.len());
             nodes.push(Node::new(NodeKind::Column(slot), SqlType::BigInt));
         }
+        let mut window_end = None;
+        if let Some(slot) = self.scope.window_end().filter(|_| !rekeyed && relation.session) {
+            window_end = Some(nodes.len());
+            nodes.push(Node::new(NodeKind::Column(slot), SqlType::BigInt));
+        }
         before.extend(binder.keyed.into_iter().map(Step::Keyed));
         before.push(Step::Project(nodes));
         QueryPlan {
@@ -179,8 +187,59 @@ impl Planner<'_, '_> {
             window: None,
             window_ms: if rekeyed { None } else { relation.window_ms },
             window_start,
+            window_end,
             limit: self.query.limit.as_ref().map(|(rows, _)| *rows),
         }
+    }
+
+    /// The expressions that are the key of rows as they are read. Where several columns of a join may stand for it, it is
+    /// the first one that is selected.
+    fn source_key(&self, items: &[Item]) -> Vec<Expr> {
+        if !self.scope.is_join() {
+            let keys = self.scope.relation.key_columns();
+            return keys.iter().map(|(name, _)| column_expr(name)).collect();
+        }
+        let selected = |slot: &usize| {
+            let is_it = |item: &&Item| {
+                matches!(item.node.kind, NodeKind::Column(column) if column == *slot)
+                    && matches!(item.expr.kind, ExprKind::Column { .. })
+            };
+            items.iter().find(is_it).map(|item| item.expr.clone())
+        };
+        let part = |viable: &Vec<usize>| {
+            let named = || viable.first().and_then(|slot| self.scope.named(*slot));
+            viable.iter().find_map(selected).or_else(named)
+        };
+        self.scope.join_key.iter().filter_map(part).collect()
+    }
+
+    /// The columns that a star stands for. Those of a join are named with their source in front, as in ksqlDB.
+    fn star(&self, qualifier: Option<&Name>) -> Vec<Item> {
+        use super::query_plan::ScanColumn as C;
+        let mut items = Vec::new();
+        let mut slots: Vec<usize> = (0..self.scope.columns.len()).collect();
+        if self.scope.is_join() {
+            slots = self.scope.star_slots(qualifier);
+        }
+        for slot in slots {
+            let (name, sql_type, column) = &self.scope.columns[slot];
+            let values = self.scope.relation.value_columns().len();
+            let wanted = match column {
+                C::Key(_) | C::Header(_) => true,
+                C::WindowStart | C::WindowEnd => self.purpose == Purpose::Push,
+                C::Value(index) => self.scope.is_join() || *index < values,
+                C::RowTime | C::RowPartition | C::RowOffset => false,
+            };
+            if wanted {
+                let node = Node::new(NodeKind::Column(slot), *sql_type);
+                let (name, expr) = match self.scope.named(slot) {
+                    Some(expr) if self.scope.is_join() => (self.scope.joined_name(slot), expr),
+                    _ => (name.clone(), column_expr(name)),
+                };
+                items.push(Item { name, node, expr });
+            }
+        }
+        items
     }
 
     /// The projection, stars spelled out.
@@ -202,19 +261,7 @@ impl Planner<'_, '_> {
                         );
                         continue;
                     }
-                    for (slot, (name, sql_type, column)) in self.scope.columns.iter().enumerate() {
-                        use super::query_plan::ScanColumn as C;
-                        let wanted = match column {
-                            C::Key(_) => true,
-                            C::WindowStart | C::WindowEnd => self.purpose == Purpose::Push,
-                            C::Value(index) => *index < self.scope.relation.value_columns().len(),
-                            C::RowTime | C::RowPartition | C::RowOffset => false,
-                        };
-                        if wanted {
-                            let node = Node::new(NodeKind::Column(slot), *sql_type);
-                            items.push(Item { name: name.clone(), node, expr: column_expr(name) });
-                        }
-                    }
+                    items.extend(self.star(qualifier.as_ref()));
                 }
                 SelectItem::Fields { expr } => {
                     self.mistakes.push(*not_yet("`->*`", &expr.place));
@@ -224,6 +271,12 @@ impl Planner<'_, '_> {
                     let Some(node) = self.note(bound) else { continue };
                     let name = match (alias, &expr.kind) {
                         (Some(alias), _) => alias.text.as_str().into(),
+                        (None, ExprKind::Column { qualifier: Some(_), name }) => match node.kind {
+                            NodeKind::Column(slot) if self.scope.clashes(&name.text) => {
+                                self.scope.joined_name(slot)
+                            }
+                            _ => name.text.as_str().into(),
+                        },
                         (None, ExprKind::Column { name, .. }) => name.text.as_str().into(),
                         (None, _) => Arc::from(format!("KSQL_COL_{}", items.len())),
                     };
@@ -286,7 +339,7 @@ impl Planner<'_, '_> {
                 self.mistakes.push(
                     Diagnostic::error("sql-key", format!("the key `{key}` is not selected"))
                         .label("the result would have no key")
-                        .help(format!("SELECT {key}, …"))
+                        .help(format!("SELECT {}, …", qualified(key)))
                         .at(place),
                 );
             }
@@ -296,7 +349,7 @@ impl Planner<'_, '_> {
 
 /// A scan with one step after the other.
 pub(super) fn in_a_row(scope: &Scope, steps: Vec<Step>) -> Vec<PlanNode> {
-    let mut nodes = vec![PlanNode::Scan(scope.scan())];
+    let mut nodes = scope.nodes.clone();
     for step in steps {
         nodes.push(PlanNode::Step { input: nodes.len() - 1, step });
     }
@@ -306,6 +359,14 @@ pub(super) fn in_a_row(scope: &Scope, steps: Vec<Step>) -> Vec<PlanNode> {
 /// Whether an expression is just this column.
 pub(super) fn is_column(expr: &Expr, name: &str) -> bool {
     matches!(&expr.kind, ExprKind::Column { name: column, .. } if column.text == name)
+}
+
+/// An expression as it must be written where a column's source counts.
+fn qualified(expr: &Expr) -> String {
+    match &expr.kind {
+        ExprKind::Column { qualifier: Some(qualifier), name } => format!("{}.{}", qualifier.text, name.text),
+        _ => expr.to_string(),
+    }
 }
 
 fn column_expr(name: &str) -> Expr {

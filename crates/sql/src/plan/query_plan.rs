@@ -3,7 +3,8 @@
 pub(crate) use super::group::{Explode, Group, Retract, Window};
 use crate::expression::Node;
 use crate::function::keyed::KeyedFunction;
-use crate::{Format, Relation, RelationKind, SqlType};
+use crate::parse::ast::JoinKind;
+use crate::{Format, FormatSpec, Header, Relation, RelationKind, SqlType};
 use millstream_format::sql::Layout;
 pub(crate) use millstream_format::sql::Columns as Fields;
 use std::sync::Arc;
@@ -18,10 +19,16 @@ pub(crate) struct Scan {
     pub(crate) value: Layout,
     /// What the batch's columns are.
     pub(crate) columns: Vec<ScanColumn>,
+    /// What the columns over headers are.
+    pub(crate) headers: Vec<Header>,
     /// The length of the windows in the key, in milliseconds.
     pub(crate) window_ms: Option<i64>,
+    /// Whether the key has a session: its end and its start.
+    pub(crate) session: bool,
     /// Which of `value` holds the rows' time.
     pub(crate) timestamp: Option<usize>,
+    /// How a `VARCHAR` holds it.
+    pub(crate) timestamp_format: Option<Arc<str>>,
     /// How many partitions the topic gets where it has to be made.
     pub(crate) partitions: Option<i32>,
     /// Whether the topic is one of the query's own, written by [`Exchange`]; only the value is read then.
@@ -33,6 +40,8 @@ pub(crate) struct Scan {
 pub(crate) enum ScanColumn {
     Key(usize),
     Value(usize),
+    /// One of [`Scan::headers`].
+    Header(usize),
     RowTime,
     RowPartition,
     RowOffset,
@@ -55,6 +64,83 @@ pub(crate) enum Step {
     Retract(Retract),
     /// Groups rows.
     Group(Group),
+    /// Numbers the changes of a foreign-key join's left table.
+    Subscribe(Subscribe),
+    /// Keeps those answers of a foreign-key join that were not overtaken.
+    Resolve(Resolve),
+}
+
+/// A join of two inputs: gives the kept columns of the left one, then of the right one, then the key where it says so.
+#[derive(Debug, Clone)]
+pub(crate) struct Join {
+    /// The name of its state, unique in the query.
+    pub(crate) name: String,
+    pub(crate) kind: JoinKind,
+    pub(crate) method: JoinMethod,
+    pub(crate) left: Side,
+    pub(crate) right: Side,
+    pub(crate) key_types: Vec<SqlType>,
+    /// Whether the columns of the join key follow those of both sides.
+    pub(crate) gives_key: bool,
+    /// Of a foreign-key join: where the left table's primary key stands among the kept columns.
+    pub(crate) primary: Vec<usize>,
+}
+
+/// One input of a join.
+#[derive(Debug, Clone)]
+pub(crate) struct Side {
+    /// The columns that must be equal to those of the other side.
+    pub(crate) key: Vec<usize>,
+    /// The columns that are needed behind the join.
+    pub(crate) keep: Vec<usize>,
+    /// Their names and types.
+    pub(crate) fields: Fields,
+}
+
+/// How a join works; times in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JoinMethod {
+    /// Both sides are streams: the right row is at most `before_ms` older and `after_ms` newer than the left one.
+    Streams { before_ms: i64, after_ms: i64, grace_ms: i64 },
+    /// A stream looks up a table.
+    StreamTable,
+    /// Tables with the same primary key.
+    Tables,
+    /// Tables, the left one with a foreign key.
+    Foreign,
+}
+
+/// Sends rows of the left table of a foreign-key join to where their foreign key is.
+#[derive(Debug, Clone)]
+pub(crate) struct Subscribe {
+    pub(crate) name: String,
+    /// The columns that are the primary key.
+    pub(crate) primary: Vec<usize>,
+    /// The columns that are the foreign key.
+    pub(crate) foreign: Vec<usize>,
+    /// All columns of the input.
+    pub(crate) fields: Fields,
+}
+
+/// Takes the answers to them.
+#[derive(Debug, Clone)]
+pub(crate) struct Resolve {
+    pub(crate) name: String,
+    /// The columns that are the primary key.
+    pub(crate) primary: Vec<usize>,
+    pub(crate) primary_types: Vec<SqlType>,
+    /// The column that says which change is answered.
+    pub(crate) number: usize,
+    /// The column with its marks.
+    pub(crate) mark: usize,
+}
+
+impl Join {
+    /// The types of the columns that it gives.
+    pub(crate) fn types(&self) -> impl Iterator<Item = SqlType> {
+        let key = if self.gives_key { self.key_types.as_slice() } else { &[] };
+        self.left.fields.iter().chain(&self.right.fields).map(|(_, sql_type)| *sql_type).chain(key.iter().copied())
+    }
 }
 
 /// A call of a function with a memory.
@@ -76,6 +162,8 @@ pub(crate) struct Sink {
     pub(crate) value: Vec<usize>,
     /// The column that holds the window's start, where the key has one.
     pub(crate) window_start: Option<usize>,
+    /// The column that holds the session's end, where the key has one.
+    pub(crate) window_end: Option<usize>,
     /// The column that becomes the records' time.
     pub(crate) timestamp: Option<usize>,
 }
@@ -96,6 +184,8 @@ pub(crate) struct QueryPlan {
     pub(crate) window_ms: Option<i64>,
     /// The column of the last node that holds the window's start.
     pub(crate) window_start: Option<usize>,
+    /// The column of the last node that holds the session's end, where the result's key has a session.
+    pub(crate) window_end: Option<usize>,
     pub(crate) limit: Option<u64>,
 }
 
@@ -106,6 +196,8 @@ pub(crate) enum PlanNode {
     Scan(Scan),
     /// Does something to the rows of one input.
     Step { input: usize, step: Step },
+    /// Joins two inputs.
+    Join { left: usize, right: usize, join: Join },
     /// Sends rows to the partition of their key, where they are not there anyway.
     Repartition { input: usize, exchange: Exchange },
 }
@@ -117,6 +209,8 @@ pub(crate) struct Exchange {
     pub(crate) name: String,
     /// Which columns are the key.
     pub(crate) key: Vec<usize>,
+    /// How the key is written, so that its partition is the same as in the topic that it must meet.
+    pub(crate) key_spec: FormatSpec,
     /// All columns.
     pub(crate) fields: Fields,
     /// What happens to rows whose key is `NULL`.
@@ -130,7 +224,7 @@ pub(crate) struct Exchange {
 pub(crate) enum NullKey {
     /// They are in no group: left out, and said.
     NoGroup,
-    /// They join nothing: left out, and said.
+    /// They join nothing, and are left out.
     NoMatch,
     /// They stay in their partition.
     Stays,
@@ -141,7 +235,7 @@ impl NullKey {
     pub(crate) fn message(self, column: usize) -> String {
         match self {
             Self::NoGroup => format!("group key {column} is NULL; the row is in no group"),
-            Self::NoMatch | Self::Stays => format!("join key {column} is NULL; the row joins nothing"),
+            Self::NoMatch | Self::Stays => format!("key {column} is NULL; the row matches nothing"),
         }
     }
 }
@@ -174,6 +268,7 @@ impl QueryPlan {
                 PlanNode::Scan(scan) => scan.kind,
                 PlanNode::Step { step: Step::Group(_), .. } => RelationKind::Table,
                 PlanNode::Step { step: Step::Retract(_), .. } => RelationKind::Stream,
+                PlanNode::Join { left, .. } => of(left),
                 PlanNode::Step { input, .. } | PlanNode::Repartition { input, .. } => of(input),
             });
         }
@@ -186,6 +281,7 @@ impl PlanNode {
     pub(crate) fn inputs(&self) -> Vec<usize> {
         match self {
             Self::Scan(_) => Vec::new(),
+            Self::Join { left, right, .. } => vec![*left, *right],
             Self::Step { input, .. } | Self::Repartition { input, .. } => vec![*input],
         }
     }

@@ -1,0 +1,1 @@
+//! Goal: joins give what their definition says.

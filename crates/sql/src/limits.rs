@@ -67,3 +67,13 @@ pub const CUBE_COLUMNS_MAX: usize = 12;
 pub const COLUMN_BYTES_MAX: usize = 512 << 20;
 /// How often the lambdas of an expression are called for one row: a second's work, so that none keeps a query from going on.
 pub const LAMBDA_CALLS_MAX: usize = 10_000_000;
+/// Pull queries that run at once; one more is refused.
+pub const PULL_QUERIES_MAX: usize = 64;
+/// Bytes that the tables may take together that are kept for pull queries; a query that needs more is refused.
+pub const MATERIALIZED_BYTES_MAX: usize = 1 << 30;
+/// What a row of such a table takes beside its key and value: the record, its place in the tree, two allocations.
+pub const MATERIALIZED_ROW_BYTES: usize = 240;
+/// How long such a table is kept after the last question, in milliseconds.
+pub const MATERIALIZED_IDLE_MS: u64 = 10 * 60_000;
+/// The newest chunks of a topic partition that the tasks which read it share.
+pub const SHARED_CHUNKS_MAX: usize = 8;

@@ -30,10 +30,6 @@ impl Engine {
                 let stop = self.stop.subscribe();
                 push::start(&self.bus, &self.clock, &plan, start, stop).await.map(StatementResult::Push)
             }
-            Action::Pull(plan) => {
-                let started = self.pulls.start(&self.bus, &self.clock, &plan, self.stop.subscribe());
-                started.await.map(StatementResult::Push)
-            }
             Action::Nothing(message) => Ok(StatementResult::Done(message)),
             Action::Show(show) => self.show(show).await.map(StatementResult::Listing),
             Action::Describe(name) => Ok(self.describe(&name)),
@@ -109,7 +105,7 @@ impl Engine {
         }
         let message = format!("query {id} fills {} {}", relation.kind.word(), relation.name);
         let running = Running::new(query);
-        supervise::start(&self.bus, &self.clock, &self.slots, &running);
+        supervise::start(&self.bus, &self.clock, &self.feeds, &self.slots, &running);
         self.queries.write().insert(id.clone(), running);
         StatementResult::Started { id, message }
     }
@@ -246,7 +242,6 @@ impl Engine {
         self.catalog.write().remove(name);
         if delete_topic {
             let deleted = self.bus.delete_topic(&relation.topic).await;
-            self.pulls.forget(&relation.topic);
             deleted.map_err(SqlError::bus(format!("deleting topic `{}`", relation.topic)))?;
         }
         Ok(StatementResult::Done(format!("{} {name} dropped", kind.word())))

@@ -5,42 +5,59 @@
 //! the times say; what arrives later is taken as it comes, without waiting. Where a query starts for the first time, the
 //! tables that streams are joined with are read to their end first: a stream's row finds what the table holds now.
 
+use super::feed::{Chunk, Feed, Feeds};
 use super::running::QueryMetrics;
 use super::stage::Stage;
-use crate::limits::{BATCH_ROWS_MAX, INPUT_QUEUE_BYTES};
+use crate::batch::Batch;
+use crate::limits::BATCH_ROWS_MAX;
+use crate::plan::query_plan::Scan;
 use crate::{RelationKind, SqlError};
 use futures_util::future::select_all;
-use millstream_bus::{
-    Bus, BusError, CommittedOffset, FetchLimit, Fetched, Isolation, Position, Reader, ReceivedRecord,
-    StartOffset, TopicPartition,
-};
+use millstream_bus::{Bus, BusError, CommittedOffset, ReceivedRecord, StartOffset, TopicPartition};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
+
+/// How long an idle task waits before it looks whether it is still wanted.
+const WAIT: Duration = Duration::from_millis(500);
 
 /// Some records of one input, in offset order.
 #[derive(Debug)]
 pub(super) struct Slice {
     /// Which of the stage's inputs.
     pub(super) input: usize,
-    pub(super) records: Vec<ReceivedRecord>,
+    chunk: Arc<Chunk>,
+    from: usize,
+    to: usize,
+}
+
+impl Slice {
+    pub(super) fn records(&self) -> &[ReceivedRecord] {
+        self.chunk.records.get(self.from..self.to).unwrap_or_default()
+    }
+
+    /// The rows as `plan` wants them, where several tasks decode together.
+    pub(super) fn rows(&self, plan: &Scan, partition: i32, now_ms: i64) -> Option<Batch> {
+        self.chunk.rows(plan, (self.from, self.to), partition, now_ms)
+    }
 }
 
 /// The inputs of one task.
+#[derive(Debug)]
 pub(super) struct Inputs {
     sources: Vec<Source>,
     /// Whether the tables are being read before anything else.
     tables_first: bool,
 }
 
+#[derive(Debug)]
 struct Source {
-    at: TopicPartition,
     kind: RelationKind,
     /// Whether the topic is the query's own and is emptied behind the reading.
     internal: bool,
-    reader: Box<dyn Reader>,
-    queue: VecDeque<ReceivedRecord>,
-    /// The offset behind what the reader has given.
-    next: i64,
+    feed: Feed,
+    /// What was read, each with the place of its next record.
+    queue: VecDeque<(Arc<Chunk>, usize)>,
     /// The end of the partition when the task was opened.
     end_at_open: i64,
     /// Up to here the query's own topic was emptied.
@@ -48,20 +65,30 @@ struct Source {
 }
 
 impl Source {
+    fn at(&self) -> &TopicPartition {
+        self.feed.at()
+    }
+
+    /// The record that comes next, of those that were read.
+    fn head(&self) -> Option<&ReceivedRecord> {
+        self.queue.front().and_then(|(chunk, place)| chunk.records.get(*place))
+    }
+
     /// Where the task continues once everything that it took is committed.
     fn position(&self) -> i64 {
-        self.queue.front().map_or(self.next, |record| record.offset)
+        self.head().map_or(self.feed.next, |record| record.offset)
     }
 
     /// Whether something that was there at the opening has not been given yet.
     fn is_behind(&self) -> bool {
-        self.next < self.end_at_open
+        self.feed.next < self.end_at_open
     }
 
-    fn take(&mut self, fetched: Vec<Fetched>) {
-        for fetched in fetched {
-            self.next = fetched.next_offset;
-            self.queue.extend(fetched.records);
+    /// Takes up what was read from `from` on.
+    fn take(&mut self, chunk: Arc<Chunk>, from: i64) {
+        let place = chunk.records.partition_point(|record| record.offset < from);
+        if place < chunk.records.len() {
+            self.queue.push_back((chunk, place));
         }
     }
 }
@@ -69,7 +96,8 @@ impl Source {
 impl Inputs {
     /// Goes to the committed offsets of `group`, or to the beginning.
     pub(super) async fn open(
-        bus: &dyn Bus,
+        bus: &Arc<dyn Bus>,
+        feeds: &Feeds,
         stage: &Stage,
         partition: i32,
         group: &str,
@@ -82,18 +110,16 @@ impl Inputs {
         let first_start = committed.iter().all(Option::is_none);
         for ((scan, at), committed) in stage.inputs.iter().zip(places).zip(committed) {
             let start = committed.map_or(StartOffset::Earliest, |at| StartOffset::Offset(at.offset));
-            let reader = reader(bus, &at, start).await?;
-            let next = reader.positions().first().map_or(0, |(_, position)| *position);
+            let feed = feeds.open(bus, &at, start, scan).await;
+            let feed = feed.map_err(SqlError::bus(format!("reading `{at}`")))?;
             let range = bus.offsets(&at).await.map_err(SqlError::bus(format!("looking at `{at}`")))?;
             sources.push(Source {
-                at,
                 kind: scan.kind,
                 internal: scan.internal,
-                reader,
+                forgotten: feed.next,
+                feed,
                 queue: VecDeque::new(),
-                next,
                 end_at_open: range.stable,
-                forgotten: next,
             });
         }
         let has_stream = sources.iter().any(|source| source.kind == RelationKind::Stream);
@@ -102,7 +128,7 @@ impl Inputs {
 
     /// The partition of an input.
     pub(super) fn at(&self, input: usize) -> &TopicPartition {
-        &self.sources[input].at
+        self.sources[input].at()
     }
 
     /// The records that come next, at most a micro-batch of them, one by one up to the offsets of `careful_until`. Waits
@@ -118,7 +144,7 @@ impl Inputs {
             match table {
                 None => self.tables_first = false,
                 Some(input) => {
-                    self.fill(&[input], FetchLimit::default().wait_max, query, metrics).await?;
+                    self.fill(&[input], WAIT, query, metrics).await?;
                     let max = self.rows_max(careful_until);
                     return Ok(self.take_run(input, None, max).into_iter().collect());
                 }
@@ -127,13 +153,13 @@ impl Inputs {
         let behind = |source: &Source| source.queue.is_empty() && source.is_behind();
         while self.sources.len() > 1 {
             let Some(input) = self.sources.iter().position(behind) else { break };
-            self.fill(&[input], FetchLimit::default().wait_max, query, metrics).await?;
+            self.fill(&[input], WAIT, query, metrics).await?;
         }
         let empty: Vec<usize> =
             (0..self.sources.len()).filter(|i| self.sources[*i].queue.is_empty()).collect();
         let all_empty = empty.len() == self.sources.len();
         if !empty.is_empty() {
-            let wait = if all_empty { FetchLimit::default().wait_max } else { Duration::ZERO };
+            let wait = if all_empty { WAIT } else { Duration::ZERO };
             self.fill(&empty, wait, query, metrics).await?;
         }
         Ok(self.merged(self.rows_max(careful_until)))
@@ -154,19 +180,19 @@ impl Inputs {
         query: &str,
         metrics: &QueryMetrics,
     ) -> Result<(), SqlError> {
-        let limit = FetchLimit { records_max: BATCH_ROWS_MAX, wait_max, bytes_max: INPUT_QUEUE_BYTES };
         let asked = self.sources.iter_mut().enumerate().filter(|(input, _)| inputs.contains(input));
-        for (input, polled) in poll(asked.collect(), limit).await {
+        for (input, polled) in poll(asked.collect(), wait_max).await {
             match polled {
-                Ok(fetched) => self.sources[input].take(fetched),
-                Err(error) => self.step_over(input, error, query, metrics).await?,
+                Ok((Some(chunk), from)) => self.sources[input].take(chunk, from),
+                Ok((None, _)) => {}
+                Err(error) => self.step_over(input, error, query, metrics)?,
             }
         }
         Ok(())
     }
 
     /// Retention was faster, or the topic was made anew: what is gone is gone, and said.
-    async fn step_over(
+    fn step_over(
         &mut self,
         input: usize,
         error: BusError,
@@ -174,14 +200,13 @@ impl Inputs {
         metrics: &QueryMetrics,
     ) -> Result<(), SqlError> {
         let source = &mut self.sources[input];
-        let at = source.at.clone();
+        let at = source.at().clone();
         let Some((_, offset)) = error.next_readable() else {
             return Err(SqlError::bus(format!("reading `{at}`"))(error));
         };
-        tracing::warn!(query, %at, from = source.next, to = offset, "records are not there any more");
+        tracing::warn!(query, %at, from = source.feed.next, to = offset, "records are not there any more");
         metrics.errors.increment();
-        source.reader.seek(&at, offset).await.map_err(SqlError::bus(format!("reading `{at}`")))?;
-        source.next = offset;
+        source.feed.seek(offset);
         source.end_at_open = source.end_at_open.min(offset);
         Ok(())
     }
@@ -199,9 +224,11 @@ impl Inputs {
             }
             let until = self.first(Some(input)).map(|(other, time)| (time, other));
             let Some(slice) = self.take_run(input, until, left) else { break };
-            left -= slice.records.len();
+            left -= slice.to - slice.from;
             match slices.last_mut() {
-                Some(last) if last.input == input => last.records.extend(slice.records),
+                Some(last) if Arc::ptr_eq(&last.chunk, &slice.chunk) && last.to == slice.from => {
+                    last.to = slice.to
+                }
                 _ => slices.push(slice),
             }
         }
@@ -212,7 +239,7 @@ impl Inputs {
     fn first(&self, but: Option<usize>) -> Option<(usize, i64)> {
         let heads = self.sources.iter().enumerate().filter(|(input, _)| Some(*input) != but);
         let heads = heads.filter_map(|(input, source)| {
-            Some((source.queue.front()?.record.timestamp.0, source.kind == RelationKind::Stream, input))
+            Some((source.head()?.record.timestamp.0, source.kind == RelationKind::Stream, input))
         });
         heads.min().map(|(time, _, input)| (input, time))
     }
@@ -221,20 +248,22 @@ impl Inputs {
     fn take_run(&mut self, input: usize, until: Option<(i64, usize)>, max: usize) -> Option<Slice> {
         let rank = |input: usize| (self.sources[input].kind == RelationKind::Stream, input);
         let tie_goes_first = until.is_none_or(|(_, other)| rank(input) < rank(other));
-        let queue = &mut self.sources[input].queue;
         let own =
             |time: i64| until.is_none_or(|(until, _)| time < until || (time == until && tie_goes_first));
-        let mut count = queue.iter().take(max).take_while(|record| own(record.record.timestamp.0)).count();
-        if count == 0 {
-            count = usize::from(!queue.is_empty());
+        let queue = &mut self.sources[input].queue;
+        let (chunk, from) = queue.pop_front()?;
+        let rest = chunk.records.get(from..).unwrap_or_default();
+        let count = rest.iter().take(max).take_while(|record| own(record.record.timestamp.0)).count().max(1);
+        let to = (from + count).min(chunk.records.len());
+        if to < chunk.records.len() {
+            queue.push_front((chunk.clone(), to));
         }
-        let records: Vec<_> = queue.drain(..count).collect();
-        (!records.is_empty()).then_some(Slice { input, records })
+        Some(Slice { input, chunk, from, to })
     }
 
     /// Where each input continues once everything that was taken is committed.
     pub(super) fn positions(&self) -> Vec<(TopicPartition, CommittedOffset)> {
-        self.sources.iter().map(|s| (s.at.clone(), CommittedOffset::new(s.position()))).collect()
+        self.sources.iter().map(|s| (s.at().clone(), CommittedOffset::new(s.position()))).collect()
     }
 
     /// How many records are still to be read.
@@ -254,45 +283,40 @@ impl Inputs {
             let position = source.position();
             if position > source.forgotten {
                 source.forgotten = position;
-                let deleted = bus.delete_records(&source.at, position).await;
-                deleted.map_err(SqlError::bus(format!("deleting what was read from `{}`", source.at)))?;
+                let deleted = bus.delete_records(source.at(), position).await;
+                deleted.map_err(SqlError::bus(format!("deleting what was read from `{}`", source.at())))?;
             }
         }
         Ok(())
     }
 }
 
+/// What a poll gave, and from which offset on.
+type Polled = (usize, Result<(Option<Arc<Chunk>>, i64), BusError>);
+
 /// Polls until one gives something; all of them where nobody waits.
-async fn poll(
-    sources: Vec<(usize, &mut Source)>,
-    limit: FetchLimit,
-) -> Vec<(usize, Result<Vec<Fetched>, BusError>)> {
+async fn poll(sources: Vec<(usize, &mut Source)>, wait_max: Duration) -> Vec<Polled> {
     let mut polls: Vec<_> = sources
         .into_iter()
-        .map(|(input, source)| Box::pin(async move { (input, source.reader.poll(limit).await) }))
+        .map(|(input, source)| {
+            Box::pin(async move {
+                let from = source.feed.next;
+                (input, source.feed.poll(wait_max).await.map(|chunk| (chunk, from)))
+            })
+        })
         .collect();
     let mut results = Vec::new();
     while !polls.is_empty() {
-        let ((input, polled), _, rest) = select_all(polls).await;
-        let gave = !matches!(&polled, Ok(fetched) if fetched.is_empty());
-        results.push((input, polled));
-        if gave && !limit.wait_max.is_zero() {
+        let (polled, _, rest) = select_all(polls).await;
+        let gave = !matches!(&polled, (_, Ok((None, _))));
+        results.push(polled);
+        if gave && !wait_max.is_zero() {
             // The others are asked again when it is their turn: a poll that is dropped loses nothing.
             break;
         }
         polls = rest;
     }
     results
-}
-
-async fn reader(bus: &dyn Bus, at: &TopicPartition, start: StartOffset) -> Result<Box<dyn Reader>, SqlError> {
-    let open = |start| bus.reader(vec![Position::new(at.clone(), start)], Isolation::ReadCommitted);
-    let reader = match open(start).await {
-        // The topic was made anew, or retention was faster.
-        Err(BusError::OffsetOutOfRange { .. }) => open(StartOffset::Earliest).await,
-        reader => reader,
-    };
-    reader.map_err(SqlError::bus(format!("reading `{at}`")))
 }
 
 #[cfg(test)]
@@ -303,8 +327,18 @@ mod tests {
     use millstream_model::Timestamp;
     use proptest::prelude::*;
 
+    fn scan(topic: &str, kind: RelationKind) -> Scan {
+        let mut catalog = crate::Catalog::new();
+        catalog.declare_stream("S", topic, "K", &[]);
+        let (planned, _) = crate::plan::plan_all(&mut catalog, "SELECT * FROM S EMIT CHANGES;");
+        let crate::plan::Action::Push(plan) = &planned[0].action else { panic!("a push query") };
+        let mut scan = plan.scans().next().unwrap().clone();
+        scan.kind = kind;
+        scan
+    }
+
     async fn inputs(kinds: &[RelationKind], times: &[Vec<i64>], first_start: bool) -> Inputs {
-        let bus = MemoryBus::new();
+        let bus: Arc<dyn Bus> = MemoryBus::new();
         let mut sources = Vec::new();
         for (index, (kind, times)) in kinds.iter().zip(times).enumerate() {
             let at = TopicPartition::new(format!("t{index}"), 0);
@@ -314,16 +348,13 @@ mod tests {
             if !records.is_empty() {
                 bus.append(&at, records, Acks::All).await.unwrap();
             }
-            let reader = reader(&*bus, &at, StartOffset::Earliest).await.unwrap();
-            let end_at_open = i64::try_from(times.len()).unwrap();
+            let plan = scan(&at.topic, *kind);
             sources.push(Source {
-                at,
                 kind: *kind,
                 internal: false,
-                reader,
+                feed: Feeds::default().open(&bus, &at, StartOffset::Earliest, &plan).await.unwrap(),
                 queue: VecDeque::new(),
-                next: 0,
-                end_at_open,
+                end_at_open: i64::try_from(times.len()).unwrap(),
                 forgotten: 0,
             });
         }
@@ -335,7 +366,7 @@ mod tests {
         let mut all = Vec::new();
         while all.len() < count {
             for slice in inputs.next(&BTreeMap::new(), "q", &metrics).await.unwrap() {
-                all.extend(slice.records.iter().map(|r| (slice.input, r.record.timestamp.0, r.offset)));
+                all.extend(slice.records().iter().map(|r| (slice.input, r.record.timestamp.0, r.offset)));
             }
         }
         let behind = inputs.positions().iter().map(|(_, at)| at.offset).sum::<i64>();

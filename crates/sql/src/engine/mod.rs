@@ -1,6 +1,7 @@
 //! The engine: runs statements and keeps persistent queries alive.
 
 mod execute;
+mod feed;
 mod inputs;
 mod poison;
 mod push;
@@ -13,6 +14,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod union;
 
 use crate::plan::plan_all;
 use crate::{
@@ -22,6 +24,7 @@ use millstream_bus::Bus;
 use millstream_model::metric::{Collect, Page};
 use millstream_model::{Clock, Diagnostic, Severity};
 use parking_lot::RwLock;
+use feed::Feeds;
 use running::Running;
 use slots::Slots;
 use std::collections::BTreeMap;
@@ -40,6 +43,8 @@ pub struct Engine {
     statements: tokio::sync::Mutex<()>,
     /// This process' share of the tasks.
     slots: Slots,
+    /// The partitions that its queries read.
+    feeds: Arc<Feeds>,
     stop: watch::Sender<bool>,
 }
 
@@ -53,6 +58,7 @@ impl Engine {
             queries: RwLock::default(),
             statements: tokio::sync::Mutex::default(),
             slots: Slots::all(),
+            feeds: Arc::default(),
             stop: watch::Sender::new(false),
         }
     }

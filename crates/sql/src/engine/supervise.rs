@@ -1,5 +1,6 @@
 //! Keeps the tasks of one query alive: whatever fails is tried again, later and later.
 
+use super::feed::Feeds;
 use super::running::{Running, TaskStatus};
 use super::slots::{Slots, slot};
 use super::stage::{Stage, stages};
@@ -20,8 +21,14 @@ use tokio::time::Instant;
 const WELL_AFTER: Duration = Duration::from_secs(30);
 
 /// Starts a query's tasks.
-pub(super) fn start(bus: &Arc<dyn Bus>, clock: &Arc<dyn Clock>, slots: &Slots, running: &Arc<Running>) {
-    let (bus, clock, slots) = (bus.clone(), clock.clone(), slots.clone());
+pub(super) fn start(
+    bus: &Arc<dyn Bus>,
+    clock: &Arc<dyn Clock>,
+    feeds: &Arc<Feeds>,
+    slots: &Slots,
+    running: &Arc<Running>,
+) {
+    let (bus, clock, feeds, slots) = (bus.clone(), clock.clone(), feeds.clone(), slots.clone());
     // A weak handle: the query's last owner ends it by dropping it.
     let (query, metrics) = (running.query.clone(), running.metrics.clone());
     let stop = running.stop.subscribe();
@@ -40,6 +47,7 @@ pub(super) fn start(bus: &Arc<dyn Bus>, clock: &Arc<dyn Clock>, slots: &Slots, r
                 statuses.push(status.clone());
                 let task = Task {
                     bus: bus.clone(),
+                    feeds: feeds.clone(),
                     clock: clock.clone(),
                     query_id: query.id.clone(),
                     stage: stage.clone(),

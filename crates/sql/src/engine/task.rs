@@ -3,6 +3,7 @@
 //! Read what has arrived, run the graph, then in one transaction: append its output, its changed state and what it
 //! could not use, commit the inputs' offsets. Whatever goes wrong, the task begins again from its last commit.
 
+use super::feed::Feeds;
 use super::inputs::{Inputs, Slice};
 use super::poison;
 use super::restore::{Pending, records, restore, topic as changelog};
@@ -29,6 +30,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) bus: Arc<dyn Bus>,
+    pub(super) feeds: Arc<Feeds>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) query_id: Arc<str>,
     pub(super) stage: Arc<Stage>,
@@ -106,7 +108,7 @@ impl Task {
             bus.transactional(&id).await.map_err(SqlError::bus(format!("opening the producer `{id}`")))?;
         let mut graph = Graph::new(&self.stage.inputs, &self.stage.nodes);
         let pending = restore(bus, &self.query_id, &mut graph, self.partition, self.stage.partitions).await?;
-        let inputs = Inputs::open(bus, &self.stage, self.partition, &group).await?;
+        let inputs = Inputs::open(&self.bus, &self.feeds, &self.stage, self.partition, &group).await?;
         let sink =
             TopicPartitions { topic: self.stage.sink.name.as_str().into(), partitions: sink_partitions };
         let committed = inputs.positions();
@@ -151,7 +153,7 @@ impl Attempt<'_> {
         made: &mut Made,
     ) -> Result<(), SqlError> {
         let task = self.task;
-        let processed = match slice.records.as_slice() {
+        let processed = match slice.records() {
             [record] if suspects.skip.contains(&(slice.input, record.offset)) => {
                 let message = "the query panicked on this record; it was left out".to_owned();
                 let faults = vec![RowFault { offset: record.offset, message }];
@@ -166,22 +168,27 @@ impl Attempt<'_> {
         }
         refuse_too_long(&mut made.encoded, &mut faults);
         let at = self.inputs.at(slice.input);
-        let error = |fault: &RowFault| poison::record(&task.query_id, at, fault, &slice.records, now);
+        let error = |fault: &RowFault| poison::record(&task.query_id, at, fault, slice.records(), now);
         made.errors.extend(faults.iter().map(error));
         made.late += processed.late;
-        made.records_in += slice.records.len();
+        made.records_in += slice.records().len();
         Ok(())
     }
 
     fn run(&mut self, slice: &Slice, now: Timestamp, suspects: &mut Suspects) -> Result<Processed, SqlError> {
         let (graph, partition) = (&mut self.graph, self.task.partition);
+        let scan = self.task.stage.inputs.get(slice.input);
+        let decoded = scan.and_then(|scan| slice.rows(scan, partition, now.0));
         // After a panic the graph is thrown away with the attempt, so that nobody sees what is half done in it.
-        let run = || graph.run(slice.input, &slice.records, partition, now.0);
+        let run = || match decoded {
+            Some(rows) => graph.run_rows(slice.input, rows),
+            None => graph.run(slice.input, slice.records(), partition, now.0),
+        };
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-            if let [record] = slice.records.as_slice() {
+            if let [record] = slice.records() {
                 suspects.skip.insert((slice.input, record.offset));
             }
-            let until = slice.records.last().map_or(0, |record| record.offset.saturating_add(1));
+            let until = slice.records().last().map_or(0, |record| record.offset.saturating_add(1));
             suspects.careful_until.insert(slice.input, until);
             Err(SqlError::Panicked(panic_text(&*panic)))
         })

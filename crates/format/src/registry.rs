@@ -189,7 +189,13 @@ pub fn subject(topic: &str, is_key: bool) -> String {
 
 /// Schemas that were fetched, by id; shared by all who decode. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct SchemaCache(Arc<RwLock<BTreeMap<i32, Arc<ParsedSchema>>>>);
+pub struct SchemaCache(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    schemas: RwLock<BTreeMap<i32, Arc<ParsedSchema>>>,
+    registry: RwLock<Option<Arc<dyn SchemaRegistry>>>,
+}
 
 impl SchemaCache {
     /// An empty cache.
@@ -197,15 +203,20 @@ impl SchemaCache {
         Self::default()
     }
 
+    /// Says which registry [`fetch_missing`] asks.
+    pub fn ask(&self, registry: Arc<dyn SchemaRegistry>) {
+        *self.0.registry.write() = Some(registry);
+    }
+
     /// The schema of this id, where it has been fetched.
     pub fn get(&self, id: i32) -> Option<Arc<ParsedSchema>> {
-        self.0.read().get(&id).cloned()
+        self.0.schemas.read().get(&id).cloned()
     }
 
     /// Remembers a schema, and those that it uses, by their names. One that cannot be read is remembered as such.
     pub fn insert(&self, id: i32, schema: &SchemaText, used: &[(String, SchemaText)]) -> Arc<ParsedSchema> {
         let parsed = Arc::new(ParsedSchema::new(schema, used));
-        let mut all = self.0.write();
+        let mut all = self.0.schemas.write();
         if all.len() >= SCHEMAS_MAX {
             all.pop_first();
         }
@@ -318,4 +329,30 @@ pub async fn inferred(
     };
     let parsed = cache.fetch(id, registry).await?;
     Ok(Some(parsed.columns(layout, is_key)?))
+}
+
+/// Fetches the schemas that keys or values of `layout` name and that are not here yet: before a batch is decoded, so that no
+/// decoder meets [`DecodeError::UnknownSchema`](crate::sql::DecodeError::UnknownSchema). An id that the registry does not know is
+/// left for the decoder to tell; the error says that the registry should be asked again later.
+pub async fn fetch_missing<'b>(
+    layout: &Layout,
+    bytes: impl Iterator<Item = &'b [u8]> + Send,
+) -> Result<(), RegistryError> {
+    let Some(SchemaRef { cache, .. }) = &layout.spec.schema else { return Ok(()) };
+    let Some(registry) = cache.0.registry.read().clone() else { return Ok(()) };
+    let mut last = None;
+    for bytes in bytes {
+        let id = layout.schema_id(bytes);
+        if id == last {
+            continue;
+        }
+        last = id;
+        if let Some(id) = id
+            && let Err(error) = cache.fetch(id, &*registry).await
+            && error.is_retriable()
+        {
+            return Err(error);
+        }
+    }
+    Ok(())
 }

@@ -8,8 +8,8 @@ use hyper_util::rt::TokioIo;
 use millstream_bus::memory::MemoryBus;
 use millstream_bus::{Acks, Bus, FetchLimit, Isolation, Position, Record, StartOffset, TopicPartition};
 use millstream_format::registry::{
-    RegistryError, SchemaCache, SchemaKind, SchemaRef, SchemaReference, SchemaRegistry, SchemaText, inferred,
-    subject,
+    RegistryError, SchemaCache, SchemaKind, SchemaRef, SchemaReference, SchemaRegistry, SchemaText,
+    fetch_missing, inferred, subject,
 };
 use millstream_format::sql::{Format, FormatSpec, Layout, SqlType};
 use millstream_model::{Clock, Timestamp};
@@ -236,6 +236,25 @@ async fn statements_register_and_infer() {
         }
     }
     assert_eq!(registry.subjects().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn schemas_of_records_are_fetched_before_they_are_decoded() {
+    let registry = open(&MemoryBus::new()).await;
+    let id = registry.register("s", &avro(A)).await.unwrap();
+    let cache = SchemaCache::new();
+    let mut layout = Layout::new(FormatSpec::value(Format::Avro), vec![("A".into(), SqlType::Int)]);
+    layout.spec.schema = Some(SchemaRef::reader(cache.clone()));
+    let values: [&[u8]; 4] = [&[0, 0, 0, 0, 1, 2], b"{}", &[0, 0, 0, 0, 9, 2], b""];
+    cache.ask(registry);
+    fetch_missing(&layout, values.into_iter()).await.unwrap();
+    assert!(cache.get(id).is_some());
+    assert!(cache.get(9).is_none());
+    // Where the registry is away, the batch waits.
+    let away = HttpRegistry::new("http://127.0.0.1:1", None, &Trust::System).unwrap();
+    cache.ask(Arc::new(away));
+    let error = fetch_missing(&layout, values.into_iter()).await.unwrap_err();
+    assert!(error.is_retriable());
 }
 
 async fn asks(registry: &BusRegistry, method: &str, path: &str, body: Json) -> (u16, Json) {

@@ -1,6 +1,7 @@
 //! How the columns of a key or a value stand in bytes: what checks that a format can hold them, and makes what reads and
 //! writes them.
 
+use super::binary::unframe;
 use super::delimited::DelimitedCodec;
 use super::framed::{FramedDecoder, FramedEncoder};
 use super::kafka::KafkaCodec;
@@ -120,6 +121,14 @@ impl Layout {
     /// Whether the columns stand inside an object or record.
     pub const fn is_wrapped(&self) -> bool {
         self.columns.len() != 1 || self.spec.wrapped || self.spec.format.wraps_single_keys()
+    }
+
+    /// The id of the schema that a key or value names, where its decoder needs one.
+    pub fn schema_id(&self, bytes: &[u8]) -> Option<i32> {
+        match self.spec.format {
+            Format::Avro | Format::Protobuf => unframe(bytes).ok().map(|(id, _)| id),
+            _ => None,
+        }
     }
 
     /// Whether the format can hold the columns; the error names the one that it cannot.

@@ -1,5 +1,6 @@
 //! Expressions with names into typed nodes.
 
+use super::bind_explode::Exploded;
 use super::bind_group::GroupContext;
 use super::query_plan::Keyed;
 use super::bind_nested::LambdaScopes;
@@ -33,6 +34,8 @@ pub(super) struct Binder<'q> {
     pub(super) keyed_before: usize,
     /// The lambdas that the expression stands in.
     pub(super) lambdas: LambdaScopes,
+    /// Calls of table functions, whose columns earlier steps have added.
+    pub(super) exploded: Vec<Exploded>,
 }
 
 /// The type of a node; `None` for the literal `NULL`, which is of any type.
@@ -46,6 +49,14 @@ pub(super) fn boxed(node: Node) -> Box<Node> {
 
 pub(super) fn boolean(kind: NodeKind) -> Node {
     Node::new(kind, SqlType::Boolean)
+}
+
+impl<'q> Binder<'q> {
+    /// Binds expressions over the rows of `scope`.
+    pub(super) fn new(scope: &'q Scope) -> Self {
+        let (keyed, exploded) = (Vec::new(), Vec::new());
+        Self { scope, context: Context::Rows, keyed, keyed_before: 0, lambdas: LambdaScopes::default(), exploded }
+    }
 }
 
 impl Binder<'_> {

@@ -3,7 +3,7 @@
 use super::bind::{Binder, Context, Mistake, type_of, wrong_type};
 use super::query_plan::Keyed;
 use crate::expression::{ArithmeticOp, Node, NodeKind};
-use crate::function::{aggregate, keyed, names, scalar, widens};
+use crate::function::{aggregate, keyed, names, scalar, table, widens};
 use crate::parse::ast::{Expr, Name, RelationKind};
 use crate::{Datum, SqlType};
 use millstream_model::{Diagnostic, nearest};
@@ -26,6 +26,9 @@ impl Binder<'_> {
         }
         if let Some(function) = keyed::find(&name.text) {
             return self.keyed_call(function, args, expr);
+        }
+        if let Some(function) = table::find(&name.text) {
+            return self.exploded(function, expr);
         }
         match (name.text.as_str(), args) {
             ("UNIX_TIMESTAMP", []) if !star => return Ok(Node::new(NodeKind::Now, SqlType::BigInt)),

@@ -1,6 +1,6 @@
 //! `INSERT INTO … VALUES`: one row, written down.
 
-use super::bind::{Binder, Context, Mistake, type_of, wrong_type};
+use super::bind::{Binder, Mistake, type_of, wrong_type};
 use super::query::Mistakes;
 use super::query_plan::Insert;
 use super::scope::Scope;
@@ -37,7 +37,7 @@ pub(super) fn plan(
         return None;
     }
     let scope = Scope::empty(relation);
-    let mut binder = Binder { scope: &scope, context: Context::Rows, keyed: Vec::new(), keyed_before: 0, lambdas: Vec::new() };
+    let mut binder = Binder::new(&scope);
     let mut given: Vec<(&str, Node)> = Vec::new();
     for (name, value) in columns.iter().zip(values) {
         match one(relation, name, value, &mut binder) {

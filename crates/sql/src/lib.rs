@@ -12,6 +12,7 @@
 
 mod batch;
 mod catalog;
+pub mod connector;
 mod engine;
 mod error;
 mod expression;
@@ -20,16 +21,18 @@ pub mod limits;
 mod operator;
 pub mod parse;
 pub mod plan;
+mod printed;
 mod result;
 mod session;
 mod state;
 
 pub use catalog::{Catalog, ColumnSpec, Header, Origin, Relation, sql_type, stream_name};
-pub use engine::Engine;
+pub use engine::{Engine, InsertStream, STATEMENT_TOPIC};
 pub use error::SqlError;
 pub use millstream_format::sql::{Column, ColumnBuilder, Datum, Decimal, Format, FormatSpec, SqlType};
 pub use parse::ast::RelationKind;
-pub use plan::{PlannedStatement, check};
+pub use plan::{PROPERTIES, PlannedStatement, Property, check};
+pub use printed::{Print, PrintedRecord};
 pub use result::{Executed, Execution, Listing, PushQuery, PushRow, QueryState, QueryStatus, StatementResult};
 pub use session::Session;
 

@@ -1,7 +1,7 @@
 //! What statements give back.
 
 use crate::parse::ast::RelationKind;
-use crate::{ColumnSpec, Datum, Relation, SqlError, SqlType};
+use crate::{ColumnSpec, Datum, Header, Print, Relation, SqlError, SqlType};
 use millstream_model::Diagnostic;
 use serde::Serialize;
 use std::sync::Arc;
@@ -41,8 +41,10 @@ pub enum StatementResult {
     },
     /// A list, as `SHOW`, `DESCRIBE` and `EXPLAIN` print it.
     Listing(Listing),
-    /// The running rows of a `SELECT … EMIT CHANGES`.
+    /// The rows of a `SELECT`: as they come with `EMIT CHANGES`, else as they are.
     Push(PushQuery),
+    /// The records of a topic, as `PRINT` gives them.
+    Print(Print),
 }
 
 /// A list of named columns and rows of text.
@@ -63,11 +65,18 @@ pub struct PushRow {
     pub tombstone: bool,
 }
 
-/// A running push query. It ends when it is dropped, when the limit is reached, or when the engine stops.
+/// A running push or pull query. It ends when it is dropped, when the limit is reached, when a pull query has given its
+/// rows, or when the engine stops.
 #[derive(Debug)]
 pub struct PushQuery {
     /// The columns' names and types.
     pub columns: Vec<(Arc<str>, SqlType)>,
+    /// Which of them stand in the record's key.
+    pub keys: Vec<usize>,
+    /// Whether its rows are those of a table.
+    pub table: bool,
+    /// Whether it ends by itself.
+    pub pull: bool,
     pub(crate) rows: mpsc::Receiver<Result<PushRow, SqlError>>,
     pub(crate) task: tokio::task::AbortHandle,
 }
@@ -91,6 +100,8 @@ impl Drop for PushQuery {
 pub enum QueryState {
     /// Every partition is being read.
     Running,
+    /// It was paused, and goes on with `RESUME`.
+    Paused,
     /// A partition failed and is tried again by itself; the cause of the last failure.
     Error(String),
 }
@@ -142,7 +153,7 @@ impl Listing {
                 relation.topic.to_string(),
                 relation.key.format.to_string(),
                 relation.value.format.to_string(),
-                relation.window_ms.is_some().to_string(),
+                relation.is_windowed().to_string(),
             ]);
         }
         listing
@@ -154,7 +165,11 @@ impl Listing {
         let mark = |column: &ColumnSpec| match (column.key, relation.kind) {
             (true, RelationKind::Stream) => format!("{} (key)", column.sql_type),
             (true, RelationKind::Table) => format!("{} (primary key)", column.sql_type),
-            (false, _) => column.sql_type.to_string(),
+            (false, _) => match &column.header {
+                Some(Header::All) => format!("{} (headers)", column.sql_type),
+                Some(Header::Named(name)) => format!("{} (header('{name}'))", column.sql_type),
+                None => column.sql_type.to_string(),
+            },
         };
         listing.rows.extend(relation.columns.iter().map(|c| vec![c.name.to_string(), mark(c)]));
         listing

@@ -12,6 +12,7 @@ use millstream_bus::{
 };
 use millstream_format::sql::json_value;
 use millstream_model::Timestamp;
+use millstream_registry::BusRegistry;
 use millstream_sql::{Catalog, ERROR_TOPIC, Engine, Relation, SqlError, StatementResult};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -37,6 +38,8 @@ type At = (String, i32, i64);
 /// The topics of one run, and what was seen of them.
 struct World {
     bus: Arc<dyn Bus>,
+    /// Where the schema registry keeps its records, which are none of the case's.
+    schemas: Arc<dyn Bus>,
     /// What the case itself appended.
     own: BTreeSet<At>,
     seen: BTreeSet<At>,
@@ -44,11 +47,12 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self { bus: MemoryBus::new(), own: BTreeSet::new(), seen: BTreeSet::new() }
+        Self { bus: MemoryBus::new(), schemas: MemoryBus::new(), own: BTreeSet::new(), seen: BTreeSet::new() }
     }
 
-    fn engine_over(bus: Arc<dyn Bus>) -> Engine {
-        Engine::new(bus, Catalog::new(), Arc::new(Still))
+    async fn engine_over(&self, bus: Arc<dyn Bus>) -> Engine {
+        let registry = BusRegistry::open(self.schemas.clone(), Arc::new(Still)).await.unwrap();
+        Engine::new(bus, Catalog::new(), Arc::new(Still)).with_registry(Arc::new(registry))
     }
 
     async fn append(&mut self, topic: &str, key: &str, time: i64, value: &str) {
@@ -150,6 +154,11 @@ async fn rows(results: Vec<StatementResult>) -> Result<Vec<String>, SqlError> {
         match result {
             StatementResult::Done(message) | StatementResult::Started { message, .. } => rows.push(message),
             StatementResult::Listing(listing) => rows.extend(listing.rows.iter().map(|row| row.join(" | "))),
+            StatementResult::Print(mut print) => {
+                while let Some(record) = print.next().await {
+                    rows.push(record?.to_string());
+                }
+            }
             StatementResult::Push(mut query) => {
                 let types: Vec<_> = query.columns.iter().map(|(_, sql_type)| *sql_type).collect();
                 while let Some(row) = query.next().await {
@@ -166,7 +175,7 @@ async fn rows(results: Vec<StatementResult>) -> Result<Vec<String>, SqlError> {
 /// Runs a case as it stands; what is wrong, in words.
 async fn step_by_step(case: &Case) -> Result<(), String> {
     let mut world = World::new();
-    let engine = World::engine_over(world.bus.clone());
+    let engine = world.engine_over(world.bus.clone()).await;
     let mut news = Vec::new();
     for step in &case.steps {
         match step {
@@ -243,7 +252,7 @@ async fn at_once(case: &Case) -> Result<(), String> {
             world.append(topic, key, *time, value).await;
         }
     }
-    let engine = World::engine_over(world.bus.clone());
+    let engine = world.engine_over(world.bus.clone()).await;
     engine.execute(case.sql()).await.map_err(|error| texts(&error))?;
     drained(&world.bus, &engine).await;
     let found = world.news(&engine.catalog()).await;
@@ -281,7 +290,7 @@ async fn killed(case: &Case, dice: &mut Dice, deaths: &mut u32) -> Result<(), St
                     let steps = i64::try_from(1 + dice.roll(12)).unwrap();
                     let steps = if *deaths < 40 { steps } else { -1 };
                     let deadly = DeadlyBus::new(world.bus.clone(), steps, 4_096);
-                    let engine = World::engine_over(deadly.clone());
+                    let engine = world.engine_over(deadly.clone()).await;
                     engine.execute(case.sql()).await.map_err(|error| texts(&error))?;
                     (deadly, engine)
                 }

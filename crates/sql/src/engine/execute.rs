@@ -1,55 +1,91 @@
 //! What each checked statement does.
 
-use super::running::Running;
+use super::show::explanation;
 use super::stage::topic_spec;
 use super::topics::ensure;
-use super::{Engine, push, supervise};
+use super::{Engine, push};
 use crate::batch::Batch;
-use crate::function::{aggregate, keyed, scalars, table};
 use crate::operator::SinkEncoder;
-use crate::parse::ast::{Name, Show};
-use crate::plan::query_plan::{Insert, PersistentQuery};
-use crate::plan::{Action, PlannedStatement, explain_plan};
-use crate::{Listing, Relation, RelationKind, Session, SqlError, StatementResult};
+use crate::plan::Action;
+use crate::plan::query_plan::Insert;
+use crate::{Relation, Session, SqlError, StatementResult};
 use millstream_bus::{Acks, StartOffset, TopicPartition};
-use millstream_model::{Diagnostic, nearest};
+use millstream_model::Diagnostic;
 use std::sync::Arc;
 
 impl Engine {
     pub(super) async fn run(
         &self,
-        statement: PlannedStatement,
+        action: Action,
         session: &mut Session,
     ) -> Result<StatementResult, SqlError> {
-        match statement.action {
+        match action {
             Action::Declare(relation) => self.declare(&relation).await,
-            Action::Start(query) => Ok(self.start(query).await),
+            Action::Start { query, replaces, place } => {
+                self.start(query, replaces.then_some(&place), false).await
+            }
+            Action::Alter(relation) => {
+                let message = format!("{} {} altered", relation.kind.word(), relation.name);
+                self.catalog.write().insert((*relation).clone());
+                Ok(StatementResult::Done(message))
+            }
+            Action::CreateType { name, sql_type } => {
+                self.catalog.write().insert_type(&name, sql_type);
+                Ok(StatementResult::Done(format!("type {name} is {sql_type}")))
+            }
+            Action::DropType(name) => {
+                self.catalog.write().remove_type(&name);
+                Ok(StatementResult::Done(format!("type {name} dropped")))
+            }
             Action::Insert(insert) => self.insert(&insert).await,
             Action::Push(plan) => {
                 let start = push_start(session);
                 let stop = self.stop.subscribe();
                 push::start(&self.bus, &self.clock, &plan, start, stop).await.map(StatementResult::Push)
             }
+            Action::Pull(plan) => {
+                let started = self.pulls.start(&self.bus, &self.clock, &plan, self.stop.subscribe());
+                started.await.map(StatementResult::Push)
+            }
             Action::Nothing(message) => Ok(StatementResult::Done(message)),
-            Action::Show(show) => self.show(show).await.map(StatementResult::Listing),
-            Action::Describe(name) => Ok(self.describe(&name)),
+            Action::Show(show) => self.show(show, session).await.map(StatementResult::Listing),
+            Action::Describe { name, extended } => Ok(self.describe(&name, extended)),
+            Action::DescribeAll { kind, extended } => {
+                Ok(StatementResult::Listing(self.describe_all(kind, extended)))
+            }
             Action::DescribeFunction(text) => Ok(StatementResult::Done(text)),
             Action::Drop { name, kind, delete_topic } => self.drop_relation(&name, kind, delete_topic).await,
             Action::Terminate(id) => self.end(id.as_ref()).await,
+            Action::Pause(id) => self.pause(id.as_ref()).await,
+            Action::Resume(id) => self.resume(id.as_ref()),
             Action::ExplainQuery(id) => self.explain(&id),
             Action::Explain(lines) => Ok(StatementResult::Listing(explanation(lines))),
             Action::Set { name, value } => {
-                let message = format!("{name} is {}", value.as_deref().unwrap_or("latest"));
+                let message = match &value {
+                    Some(value) => format!("{name} is {value}"),
+                    None => format!("{name} is as by default"),
+                };
                 match value {
                     Some(value) => session.properties.insert(name, value),
                     None => session.properties.remove(&name),
                 };
                 Ok(StatementResult::Done(message))
             }
+            Action::Define { name, value } => Ok(StatementResult::Done(define(session, &name, value))),
+            Action::Print { topic, from_beginning, interval, limit } => {
+                self.print(&topic, from_beginning, interval, limit).await.map(StatementResult::Print)
+            }
+            Action::Assert(assert) => self.assert(&assert).await,
+            Action::CreateConnector { kind, name, if_not_exists, properties } => {
+                self.create_connector(kind, &name, if_not_exists, properties).await
+            }
+            Action::DropConnector { name, if_exists } => self.drop_connector(&name, if_exists).await,
+            Action::DescribeConnector(name) => self.describe_connector(&name).await.map(StatementResult::Listing),
         }
     }
 
     async fn declare(&self, relation: &Arc<Relation>) -> Result<StatementResult, SqlError> {
+        self.with_writers(relation, false).await?;
         if let Some(partitions) = relation.partitions {
             ensure(&*self.bus, &topic_spec(relation, partitions)).await?;
         }
@@ -59,7 +95,7 @@ impl Engine {
 
     async fn insert(&self, insert: &Insert) -> Result<StatementResult, SqlError> {
         let now = self.clock.now();
-        let relation = &insert.relation;
+        let relation = &self.with_writers(&insert.relation, true).await?;
         let nodes = insert.key.iter().chain(&insert.value);
         let row = Batch::one(now.0);
         let mut columns = Vec::new();
@@ -90,161 +126,18 @@ impl Engine {
         }
         Ok(StatementResult::Done(format!("one row inserted into {}", relation.name)))
     }
+}
 
-    /// Starts a query. One of the same id and statement over the same source goes on; another one of the id is ended first.
-    async fn start(&self, query: Arc<PersistentQuery>) -> StatementResult {
-        let id = query.id.clone();
-        let relation = &query.sink.relation;
-        self.catalog.write().insert((**relation).clone());
-        let known = self.queries.read().get(&id).cloned();
-        if let Some(known) = known {
-            if same(&known.query, &query) {
-                return StatementResult::Started { message: format!("query {id} is running already"), id };
-            }
-            self.terminate(&id).await;
+/// Defines or undefines a variable; names count in any letter case.
+fn define(session: &mut Session, name: &str, value: Option<String>) -> String {
+    session.variables.retain(|known, _| !known.eq_ignore_ascii_case(name));
+    match value {
+        Some(value) => {
+            let message = format!("{name} is '{value}'");
+            session.variables.insert(name.to_owned(), value);
+            message
         }
-        let message = format!("query {id} fills {} {}", relation.kind.word(), relation.name);
-        let running = Running::new(query);
-        supervise::start(&self.bus, &self.clock, &self.feeds, &self.slots, &running);
-        self.queries.write().insert(id.clone(), running);
-        StatementResult::Started { id, message }
-    }
-
-    /// Ends the queries that `planned` does not start, or starts differently.
-    pub(super) async fn end_others(&self, planned: &[PlannedStatement]) {
-        let wanted: Vec<_> = planned
-            .iter()
-            .filter_map(|statement| match &statement.action {
-                Action::Start(query) => Some(query),
-                _ => None,
-            })
-            .collect();
-        let stays = |running: &Running| {
-            wanted.iter().any(|query| query.id == running.query.id && same(query, &running.query))
-        };
-        let gone: Vec<_> = self
-            .queries
-            .read()
-            .values()
-            .filter(|running| !stays(running))
-            .map(|r| r.query.id.clone())
-            .collect();
-        for id in gone {
-            self.terminate(&id).await;
-        }
-    }
-
-    async fn show(&self, show: Show) -> Result<Listing, SqlError> {
-        Ok(match show {
-            Show::Streams { .. } => Listing::of_relations(self.catalog.read().relations(), RelationKind::Stream),
-            Show::Tables { .. } => Listing::of_relations(self.catalog.read().relations(), RelationKind::Table),
-            Show::Queries { .. } => {
-                let mut listing =
-                    Listing::new(&["Query ID", "State", "Sink", "Kafka Topic", "Lag", "Query String"]);
-                listing.rows.extend(self.queries().into_iter().map(|query| {
-                    let state = match query.state {
-                        crate::QueryState::Running => "RUNNING".to_owned(),
-                        crate::QueryState::Error(cause) => format!("ERROR: {cause}"),
-                    };
-                    vec![
-                        query.id,
-                        state,
-                        query.sink,
-                        query.sink_topic,
-                        query.lag_records.to_string(),
-                        query.sql,
-                    ]
-                }));
-                listing
-            }
-            Show::Topics { .. } => {
-                let topics = self.bus.topics().await.map_err(SqlError::bus("reading the list of topics"))?;
-                let mut listing = Listing::new(&["Kafka Topic", "Partitions"]);
-                let shown = topics.into_iter().filter(|topic| !topic.name.starts_with("_millstream-query-"));
-                listing.rows.extend(shown.map(|topic| vec![topic.name, topic.partitions.to_string()]));
-                listing
-            }
-            Show::Functions => {
-                let mut listing = Listing::new(&["Function Name", "Category", "Description"]);
-                let row = |name: &str, kind: &str, doc: &str| {
-                    vec![name.to_owned(), kind.to_owned(), doc.to_owned()]
-                };
-                listing.rows.extend(scalars().map(|f| row(f.name, "scalar", f.doc)));
-                listing.rows.extend(aggregate::AGGREGATES.iter().map(|f| row(f.name, "aggregate", f.doc)));
-                listing.rows.extend(table::TABLE_FUNCTIONS.iter().map(|f| row(f.name, "table", f.doc)));
-                listing.rows.extend(keyed::KEYED.iter().map(|f| row(f.name, "per key", f.doc)));
-                listing.rows.sort();
-                listing
-            }
-            _ => Listing::new(&["Name"]),
-        })
-    }
-
-    fn describe(&self, name: &str) -> StatementResult {
-        match self.catalog.read().find(name) {
-            Some(relation) => StatementResult::Listing(Listing::of_columns(relation)),
-            None => StatementResult::Done(format!("`{name}` is gone")),
-        }
-    }
-
-    fn explain(&self, id: &Name) -> Result<StatementResult, SqlError> {
-        let queries = self.queries.read();
-        let Some(running) = queries.get(id.text.as_str()) else {
-            return Err(no_query(id, queries.keys().map(|id| &**id)));
-        };
-        Ok(StatementResult::Listing(explanation(explain_plan(&running.query.plan))))
-    }
-
-    async fn end(&self, id: Option<&Name>) -> Result<StatementResult, SqlError> {
-        let ids: Vec<Arc<str>> = self.queries.read().keys().cloned().collect();
-        let Some(id) = id else {
-            for id in &ids {
-                self.terminate(id).await;
-            }
-            return Ok(StatementResult::Done(format!("{} queries ended", ids.len())));
-        };
-        if self.terminate(&id.text).await {
-            return Ok(StatementResult::Done(format!("query {} ended", id.text)));
-        }
-        Err(no_query(id, ids.iter().map(|id| &**id)))
-    }
-
-    /// Drops a relation that no other query needs, and ends the query that fills it.
-    async fn drop_relation(
-        &self,
-        name: &str,
-        kind: RelationKind,
-        delete_topic: bool,
-    ) -> Result<StatementResult, SqlError> {
-        let Some(relation) = self.catalog.read().find(name).cloned() else {
-            return Ok(StatementResult::Done(format!("`{name}` is gone")));
-        };
-        let (mut fills, mut needs) = (Vec::new(), Vec::new());
-        for running in self.queries.read().values() {
-            let query = &running.query;
-            let creates = query.sink.relation.name == relation.name;
-            if creates && !query.id.starts_with("INSERTQUERY_") {
-                fills.push(query.id.clone());
-            } else if creates || query.plan.reads(&relation.topic) {
-                needs.push(query.id.to_string());
-            }
-        }
-        if !needs.is_empty() {
-            let mistake =
-                Diagnostic::error("sql-in-use", format!("`{name}` is in use by {}", needs.join(", ")))
-                    .label("in use")
-                    .help(format!("TERMINATE {};", needs.join("; TERMINATE ")));
-            return Err(SqlError::Mistakes(vec![mistake]));
-        }
-        for id in fills {
-            self.terminate(&id).await;
-        }
-        self.catalog.write().remove(name);
-        if delete_topic {
-            let deleted = self.bus.delete_topic(&relation.topic).await;
-            deleted.map_err(SqlError::bus(format!("deleting topic `{}`", relation.topic)))?;
-        }
-        Ok(StatementResult::Done(format!("{} {name} dropped", kind.word())))
+        None => format!("{name} is not defined any more"),
     }
 }
 
@@ -265,26 +158,5 @@ fn row_encoder(relation: &Relation) -> SinkEncoder {
     let keys = relation.columns.iter().filter(|column| column.key).count();
     let (key, value) = ((0..keys).collect(), (keys..relation.columns.len()).collect());
     let (key_layout, value_layout) = (relation.key_layout(), relation.value_layout());
-    SinkEncoder::new(key, key_layout.as_ref(), value, &value_layout, None, relation.kind)
-}
-
-/// Whether a running query can go on for a statement: nothing that it does would change.
-fn same(a: &PersistentQuery, b: &PersistentQuery) -> bool {
-    a.sql == b.sql && format!("{:?}", (&a.plan, &a.sink)) == format!("{:?}", (&b.plan, &b.sink))
-}
-
-fn no_query<'a>(id: &Name, known: impl Iterator<Item = &'a str>) -> SqlError {
-    let mistake = Diagnostic::error("sql-query", format!("there is no query `{}`", id.text))
-        .label("not running")
-        .at(id.place.clone());
-    SqlError::Mistakes(vec![match nearest(&id.text, known) {
-        Some(near) => mistake.help(format!("did you mean {near}?")),
-        None => mistake.help("SHOW QUERIES lists what runs"),
-    }])
-}
-
-fn explanation(lines: Vec<(String, String)>) -> Listing {
-    let mut listing = Listing::new(&["Step", "Detail"]);
-    listing.rows.extend(lines.into_iter().map(|(step, detail)| vec![step, detail]));
-    listing
+    SinkEncoder::new(key, key_layout.as_ref(), value, &value_layout, (None, None), relation.kind)
 }

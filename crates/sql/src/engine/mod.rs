@@ -1,12 +1,22 @@
 //! The engine: runs statements and keeps persistent queries alive.
 
+mod assert;
+mod connectors;
 mod execute;
 mod feed;
+mod inserts;
+mod lifecycle;
+mod materialized;
 mod inputs;
 mod poison;
+mod print;
+mod pull;
 mod push;
 mod restore;
 mod running;
+mod saved;
+mod schemas;
+mod show;
 mod slots;
 mod stage;
 mod supervise;
@@ -16,16 +26,23 @@ mod tests;
 mod topics;
 mod union;
 
-use crate::plan::plan_all;
+pub use inserts::InsertStream;
+
+use crate::connector::Connectors;
+use crate::parse::Variables;
+use crate::plan::{Action, plan_with};
 use crate::{
     Catalog, Executed, Execution, PushQuery, QueryState, QueryStatus, Session, SqlError, StatementResult,
 };
 use millstream_bus::Bus;
 use millstream_model::metric::{Collect, Page};
 use millstream_model::{Clock, Diagnostic, Severity};
+use millstream_format::registry::SchemaRegistry;
 use parking_lot::RwLock;
 use feed::Feeds;
 use running::Running;
+pub use saved::STATEMENT_TOPIC;
+use saved::{Broken, Saved, State};
 use slots::Slots;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,6 +62,16 @@ pub struct Engine {
     slots: Slots,
     /// The partitions that its queries read.
     feeds: Arc<Feeds>,
+    /// What runs connectors, where anything does.
+    connectors: Option<Arc<dyn Connectors>>,
+    /// What keeps schemas, where anything does.
+    registry: Option<Arc<dyn SchemaRegistry>>,
+    /// The statements that are kept; `None` until [`Engine::keep_statements`].
+    saved: tokio::sync::Mutex<Option<Saved>>,
+    /// Kept statements that do not work any more.
+    broken: RwLock<Vec<Broken>>,
+    /// What pull queries share.
+    pulls: pull::Pulls,
     stop: watch::Sender<bool>,
 }
 
@@ -59,6 +86,11 @@ impl Engine {
             statements: tokio::sync::Mutex::default(),
             slots: Slots::all(),
             feeds: Arc::default(),
+            connectors: None,
+            registry: None,
+            saved: tokio::sync::Mutex::default(),
+            broken: RwLock::default(),
+            pulls: pull::Pulls::default(),
             stop: watch::Sender::new(false),
         }
     }
@@ -72,6 +104,23 @@ impl Engine {
         self
     }
 
+    /// The same engine with somebody who runs connectors. Must be called before statements run.
+    #[must_use]
+    pub fn with_connectors(mut self, connectors: Arc<dyn Connectors>) -> Self {
+        self.connectors = Some(connectors);
+        self
+    }
+
+    /// Keeps the statements that are run from now on in [`STATEMENT_TOPIC`], and lets [`Engine::reload`] run those that were
+    /// kept before. Does nothing the second time.
+    pub async fn keep_statements(&self) -> Result<(), SqlError> {
+        let mut saved = self.saved.lock().await;
+        if saved.is_none() {
+            *saved = Some(Saved::load(&*self.bus).await?);
+        }
+        Ok(())
+    }
+
     /// Runs every statement of `source` in order. All are checked first: with one mistake in any, none is run.
     pub async fn execute(&self, source: &str) -> Result<Vec<StatementResult>, SqlError> {
         let Execution { done, failed } = self.execute_in(source, &mut Session::default()).await;
@@ -83,21 +132,36 @@ impl Engine {
 
     /// [`Engine::execute`] with what earlier statements of the same client have set, and with what was done before one failed.
     pub async fn execute_in(&self, source: &str, session: &mut Session) -> Execution {
-        let _one_at_a_time = self.statements.lock().await;
+        let mut one_at_a_time = Some(self.statements.lock().await);
         let mut execution = Execution::default();
         if *self.stop.borrow() {
             execution.failed = Some((String::new(), SqlError::Stopped));
             return execution;
         }
         let mut catalog = self.catalog.read().clone();
-        let (planned, mistakes) = plan_all(&mut catalog, source);
+        let mut variables = variables(session);
+        if let Err(error) = self.infer(&mut catalog, source, &variables).await {
+            execution.failed = Some((String::new(), error));
+            return execution;
+        }
+        let (planned, mistakes) = plan_with(&mut catalog, &mut variables, source);
         if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
             execution.failed = Some((String::new(), SqlError::Mistakes(mistakes)));
             return execution;
         }
         for statement in planned {
             let (sql, warnings) = (statement.sql.clone(), statement.warnings.clone());
-            match self.run(statement, session).await {
+            // Others need not wait for what is waited for.
+            if matches!(statement.action, Action::Assert(_)) {
+                one_at_a_time = None;
+            } else if one_at_a_time.is_none() {
+                one_at_a_time = Some(self.statements.lock().await);
+            }
+            let ran = match self.run(statement.action.clone(), session).await {
+                Ok(result) => self.keep(&statement.action, &sql).await.map(|()| result),
+                Err(error) => Err(error),
+            };
+            match ran {
                 Ok(result) => execution.done.push(Executed { sql, warnings, result }),
                 Err(error) => {
                     execution.failed = Some((sql, error));
@@ -116,26 +180,54 @@ impl Engine {
         if *self.stop.borrow() {
             return Err(SqlError::Stopped);
         }
+        let mut catalog = catalog;
+        catalog.share_schemas(self.catalog.read().schemas().clone());
         let mut checked = catalog.clone();
         let (mut planned, mut mistakes) = (Vec::new(), Vec::new());
         for source in sources {
-            let (statements, found) = plan_all(&mut checked, source);
+            let mut variables = Variables::default();
+            self.infer(&mut checked, source, &variables).await?;
+            let (statements, found) = plan_with(&mut checked, &mut variables, source);
             planned.extend(statements);
             mistakes.extend(found);
         }
         if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
             return Err(SqlError::Mistakes(mistakes));
         }
+        let mut states = vec![State::Running; planned.len()];
+        if let Some(saved) = &*self.saved.lock().await {
+            let (kept, broken) = saved.plan(&mut checked);
+            for (statement, state) in kept {
+                planned.push(statement);
+                states.push(state);
+            }
+            *self.broken.write() = broken;
+        }
         self.end_others(&planned).await;
         *self.catalog.write() = catalog;
         let mut results = Vec::new();
-        for statement in planned {
-            results.push(self.run(statement, &mut Session::default()).await?);
+        for (statement, state) in planned.into_iter().zip(states) {
+            results.push(match (statement.action, state) {
+                (Action::Start { query, .. }, State::Paused) => self.start(query, None, true).await?,
+                (Action::Start { query, .. }, State::Terminated) => {
+                    self.catalog.write().insert((*query.sink.relation).clone());
+                    StatementResult::Done(format!("query {} stays ended", query.id))
+                }
+                (action, _) => self.run(action, &mut Session::default()).await?,
+            });
         }
         Ok(results)
     }
 
-    /// Starts one `SELECT … EMIT CHANGES` and gives its rows.
+    /// Keeps what a statement that was done has made, where statements are kept.
+    async fn keep(&self, action: &Action, sql: &str) -> Result<(), SqlError> {
+        let mut saved = self.saved.lock().await;
+        let Some(saved) = &mut *saved else { return Ok(()) };
+        let records = saved.note(action, sql, self.clock.now());
+        Saved::append(&*self.bus, records).await
+    }
+
+    /// Starts one `SELECT` and gives its rows.
     pub async fn push_query(&self, source: &str) -> Result<PushQuery, SqlError> {
         let mut results = self.execute(source).await?;
         if let Some(StatementResult::Push(push)) = results.pop() {
@@ -150,7 +242,10 @@ impl Engine {
 
     /// Every persistent query, sorted by id.
     pub fn queries(&self) -> Vec<QueryStatus> {
-        self.queries.read().values().map(|running| running.status()).collect()
+        let mut all: Vec<QueryStatus> = self.queries.read().values().map(|running| running.status()).collect();
+        all.extend(self.broken.read().iter().map(Broken::status));
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        all
     }
 
     /// Every relation, as it is now.
@@ -184,8 +279,25 @@ impl Engine {
     }
 }
 
+/// The variables of a session, for the parser.
+fn variables(session: &Session) -> Variables {
+    let mut variables = Variables::default();
+    for (name, value) in &session.variables {
+        variables.define(name, value);
+    }
+    let off = session.properties.get("ksql.variable.substitution.enable");
+    variables.off = off.is_some_and(|value| value.eq_ignore_ascii_case("false"));
+    variables
+}
+
 impl Collect for Engine {
     fn collect(&self, page: &mut Page) {
+        page.counter(
+            "millstream_sql_shared_records_total",
+            "Records that were decoded once for several tasks.",
+            &[],
+            self.feeds.decoded.get(),
+        );
         for query in self.queries() {
             let labels = [("query", query.id.as_str())];
             let mut counter = |name, help, value| page.counter(name, help, &labels, value);

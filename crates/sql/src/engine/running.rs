@@ -6,6 +6,7 @@ use crate::{QueryState, QueryStatus};
 use millstream_model::metric::{Counter, Gauge};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -35,6 +36,8 @@ pub(super) struct Running {
     pub(super) metrics: Arc<QueryMetrics>,
     pub(super) tasks: Mutex<Vec<Arc<TaskStatus>>>,
     pub(super) stop: watch::Sender<bool>,
+    /// Whether it was paused: it has no tasks until it is resumed.
+    paused: AtomicBool,
     pub(super) supervisor: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -45,8 +48,26 @@ impl Running {
             metrics: Arc::default(),
             tasks: Mutex::default(),
             stop: watch::Sender::new(false),
+            paused: AtomicBool::new(false),
             supervisor: Mutex::default(),
         })
+    }
+
+    /// One that goes on where `before` was paused, and counts on.
+    pub(super) fn again(before: &Self) -> Arc<Self> {
+        Arc::new(Self {
+            query: before.query.clone(),
+            metrics: before.metrics.clone(),
+            tasks: Mutex::default(),
+            stop: watch::Sender::new(false),
+            paused: AtomicBool::new(false),
+            supervisor: Mutex::default(),
+        })
+    }
+
+    /// Says that it has no tasks because it was paused.
+    pub(super) fn set_paused(&self) {
+        self.paused.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn status(&self) -> QueryStatus {
@@ -59,7 +80,11 @@ impl Running {
             sources: self.query.plan.topics().iter().map(ToString::to_string).collect(),
             sink: relation.name.to_string(),
             sink_topic: relation.topic.to_string(),
-            state: cause.map_or(QueryState::Running, QueryState::Error),
+            state: match cause {
+                _ if self.paused.load(Ordering::Relaxed) => QueryState::Paused,
+                Some(cause) => QueryState::Error(cause),
+                None => QueryState::Running,
+            },
             records_in: self.metrics.records_in.get(),
             records_out: self.metrics.records_out.get(),
             lag_records: tasks.iter().map(|task| task.lag.get()).sum(),

@@ -178,7 +178,7 @@ async fn the_statements_of_a_shell_work() {
     let run = async |sql: &str| match engine.execute(sql).await.unwrap().pop().unwrap() {
         StatementResult::Listing(listing) => listing.rows,
         StatementResult::Done(text) | StatementResult::Started { message: text, .. } => vec![vec![text]],
-        StatementResult::Push(_) => Vec::new(),
+        StatementResult::Push(_) | StatementResult::Print(_) => Vec::new(),
     };
     run("CREATE STREAM s (id VARCHAR KEY, x INT) WITH (KAFKA_TOPIC='s', VALUE_FORMAT='JSON', PARTITIONS=3);")
         .await;

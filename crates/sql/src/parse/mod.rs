@@ -121,6 +121,7 @@ const RESERVED: &[&str] = &[
     "WHERE",
     "WINDOW",
     "WITH",
+    "WITHIN",
     "TRUE",
     "FALSE",
     "DISTINCT",

@@ -16,6 +16,11 @@ pub struct Variables {
 }
 
 impl Variables {
+    /// No variables, for statements that have them put in already.
+    pub fn off() -> Self {
+        Self { off: true, ..Self::default() }
+    }
+
     /// Defines a variable, or changes it.
     pub fn define(&mut self, name: &str, value: &str) {
         self.defined.insert(name.to_uppercase(), (name.to_owned(), value.to_owned()));

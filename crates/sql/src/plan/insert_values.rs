@@ -20,6 +20,7 @@ pub(super) fn plan(
     mistakes: &mut Mistakes,
 ) -> Option<Insert> {
     let before = mistakes.len();
+    mistakes.extend(super::insert_select::not_writable(relation, target));
     let all: Vec<Name> = relation
         .columns
         .iter()
@@ -89,8 +90,27 @@ fn one(relation: &Relation, name: &Name, value: &Expr, binder: &mut Binder<'_>) 
         ));
     }
     let node = binder.bind(value)?;
-    if !widens(type_of(&node), sql_type) {
+    if !widens(type_of(&node), sql_type) && !written_as(value, type_of(&node), sql_type) {
         return Err(wrong_type(value, node.sql_type, &sql_type.to_string()));
     }
     Ok(node.cast_to(sql_type))
+}
+
+/// Whether what is written down becomes a value of `to`: a text a date, a time, a timestamp or bytes, and a number one of
+/// another type that has room for it. What does not fit is said when the row is made.
+fn written_as(value: &Expr, from: Option<SqlType>, to: SqlType) -> bool {
+    let operand = match &value.kind {
+        ExprKind::Negate(operand) => &operand.kind,
+        kind => kind,
+    };
+    if !matches!(operand, ExprKind::Literal(_)) {
+        return false;
+    }
+    match from {
+        Some(SqlType::Varchar) => to.is_temporal() || to == SqlType::Bytes,
+        Some(SqlType::Int | SqlType::BigInt | SqlType::Decimal { .. }) => {
+            matches!(to, SqlType::Decimal { .. } | SqlType::Double)
+        }
+        _ => false,
+    }
 }

@@ -7,23 +7,33 @@ mod bind_nested;
 mod bind_operator;
 mod bind_explode;
 mod bind_group;
+mod columns;
+mod create;
 mod explain;
 mod explain_join;
 pub(crate) mod group;
+mod insert_select;
 mod insert_values;
 mod join;
 mod options;
+mod property;
+pub(crate) mod pull;
 mod query;
 pub(crate) mod query_plan;
+mod replace;
 mod scope;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use crate::parse::Place;
-use crate::parse::ast::{Name, Show};
-use crate::{Catalog, Relation, RelationKind};
+use crate::parse::Variables;
+use crate::parse::ast::{ConnectorKind, Name, Show};
+use crate::{Catalog, Relation, RelationKind, SqlType};
+pub(crate) use create::{WantedSchema, wanted_schemas};
 pub(crate) use explain::of_plan as explain_plan;
+pub use property::{PROPERTIES, Property};
 use millstream_model::{Diagnostic, Severity};
 use query_plan::{Insert, PersistentQuery, QueryPlan};
 use std::sync::Arc;
@@ -53,29 +63,91 @@ pub(crate) enum Action {
     /// Declares a relation over a topic.
     Declare(Arc<Relation>),
     /// Starts a query, and declares its sink.
-    Start(Arc<PersistentQuery>),
+    Start {
+        query: Arc<PersistentQuery>,
+        /// `OR REPLACE`: one of this id that runs must be able to hand over its state.
+        replaces: bool,
+        place: Place,
+    },
+    /// Puts a relation in the place of the one of its name: columns were added.
+    Alter(Arc<Relation>),
+    CreateType {
+        name: Arc<str>,
+        sql_type: SqlType,
+    },
+    DropType(Arc<str>),
     /// Appends one row.
     Insert(Arc<Insert>),
     /// Gives the rows of a query.
     Push(Arc<QueryPlan>),
+    /// Gives the rows as they are now.
+    Pull(Arc<pull::PullPlan>),
     /// Nothing is to be done; a sentence that says why.
     Nothing(String),
     Show(Show),
-    Describe(Arc<str>),
+    Describe {
+        name: Arc<str>,
+        extended: bool,
+    },
+    DescribeAll {
+        kind: RelationKind,
+        extended: bool,
+    },
     DescribeFunction(String),
     Drop {
-        name: Arc<str>,
+        name: Name,
         kind: RelationKind,
         delete_topic: bool,
     },
     /// `None` for all.
     Terminate(Option<Name>),
+    /// `None` for all.
+    Pause(Option<Name>),
+    /// `None` for all.
+    Resume(Option<Name>),
     ExplainQuery(Name),
     Explain(Vec<(String, String)>),
     Set {
         name: String,
         value: Option<String>,
     },
+    /// `None` undefines it.
+    Define {
+        name: String,
+        value: Option<String>,
+    },
+    /// Gives the records of a topic, every `interval`-th.
+    Print {
+        topic: Name,
+        from_beginning: bool,
+        interval: u64,
+        limit: Option<u64>,
+    },
+    Assert(Assert),
+    CreateConnector {
+        kind: ConnectorKind,
+        name: Name,
+        if_not_exists: bool,
+        properties: Vec<(String, String)>,
+    },
+    DropConnector {
+        name: Name,
+        if_exists: bool,
+    },
+    DescribeConnector(Name),
+}
+
+/// What `ASSERT` waits for: a topic, or a schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Assert {
+    /// Whether it must be there, or must not.
+    pub(crate) exists: bool,
+    pub(crate) timeout_ms: i64,
+    pub(crate) topic: Option<String>,
+    pub(crate) partitions: Option<i32>,
+    pub(crate) replicas: Option<i32>,
+    pub(crate) subject: Option<String>,
+    pub(crate) id: Option<i32>,
 }
 
 /// Checks `source` against `catalog` without running anything, and adds to `catalog` what the statements declare, so
@@ -100,11 +172,21 @@ pub fn check(
 
 /// Parses and plans every statement of `source`; mistakes and warnings stand in the order of their places.
 pub(crate) fn plan_all(catalog: &mut Catalog, source: &str) -> (Vec<PlannedStatement>, Vec<Diagnostic>) {
-    let (statements, mut mistakes) = crate::parse::parse(source);
+    plan_with(catalog, &mut Variables::default(), source)
+}
+
+/// [`plan_all`] with the variables of a session.
+pub(crate) fn plan_with(
+    catalog: &mut Catalog,
+    variables: &mut Variables,
+    source: &str,
+) -> (Vec<PlannedStatement>, Vec<Diagnostic>) {
+    let (statements, mut mistakes) = crate::parse::parse_with(source, variables);
     let mut planned = Vec::new();
     for statement in &statements {
         let mut found = Vec::new();
-        let sql = source.get(statement.place.clone()).unwrap_or_default();
+        let written = source.get(statement.place.clone()).unwrap_or_default();
+        let sql = statement.text.as_deref().unwrap_or(written);
         if let Some(action) = statement::plan(catalog, &statement.kind, sql, &mut found) {
             let warnings = found.iter().filter(|m| m.severity == Severity::Warning).cloned().collect();
             planned.push(PlannedStatement::new(action, sql, statement.place.clone(), warnings));
@@ -119,7 +201,7 @@ impl PlannedStatement {
     fn new(action: Action, sql: &str, place: Place, warnings: Vec<Diagnostic>) -> Self {
         let (mut query_id, mut sources, mut sink_topic) = (None, Vec::new(), None);
         match &action {
-            Action::Start(query) => {
+            Action::Start { query, .. } => {
                 query_id = Some(query.id.clone());
                 sources = query.plan.topics();
                 sink_topic = Some(query.sink.relation.topic.clone());

@@ -48,6 +48,31 @@ impl ExprKind {
             Self::Lambda { body, .. } => vec![body],
         }
     }
+
+    /// The expressions directly below, to be changed.
+    pub fn children_mut(&mut self) -> Vec<&mut Expr> {
+        match self {
+            Self::Literal(_) | Self::Column { .. } => Vec::new(),
+            Self::Binary { left, right, .. } => vec![left, right],
+            Self::Not(operand)
+            | Self::Negate(operand)
+            | Self::IsNull { operand, .. }
+            | Self::Cast { operand, .. } => vec![operand],
+            Self::Between { operand, low, high, .. } => vec![operand, low, high],
+            Self::In { operand, list, .. } => std::iter::once(&mut **operand).chain(list).collect(),
+            Self::Like { operand, pattern, .. } => vec![operand, pattern],
+            Self::Case { operand, branches, otherwise } => {
+                let branches = branches.iter_mut().flat_map(|(when, then)| [when, then]);
+                operand.as_deref_mut().into_iter().chain(branches).chain(otherwise.as_deref_mut()).collect()
+            }
+            Self::Call { args, .. } | Self::Array(args) => args.iter_mut().collect(),
+            Self::Map(entries) => entries.iter_mut().flat_map(|(key, value)| [key, value]).collect(),
+            Self::Struct(fields) => fields.iter_mut().map(|(_, value)| value).collect(),
+            Self::Field { operand, .. } => vec![operand],
+            Self::Index { operand, index } => vec![operand, index],
+            Self::Lambda { body, .. } => vec![body],
+        }
+    }
 }
 
 /// A value written down.

@@ -5,6 +5,7 @@ use crate::wire::call::{Broker, Peer};
 use crate::wire::listener::ListenerConfig;
 use crate::wire::principal::Principal;
 use crate::wire::sasl::Identity;
+use crate::wire::threads::Seats;
 use crate::wire::tls::Tls;
 use crate::wire::wire_limits::WireLimits;
 use crate::wire::{connection, limits};
@@ -77,6 +78,7 @@ pub(crate) async fn accept(
     listener: Arc<ListenerConfig>,
     tls: Option<Arc<Tls>>,
     socket: TcpListener,
+    seats: Seats,
 ) {
     let mut closing = broker.closing.subscribe();
     let mut served = JoinSet::new();
@@ -98,8 +100,17 @@ pub(crate) async fn accept(
                     tell_of_refused(&broker, address, &refused);
                     continue;
                 };
-                let (broker, listener) = (Arc::clone(&broker), Arc::clone(&listener));
-                served.spawn(serve(broker, listener, tls.clone(), stream, address, slot));
+                let (broker, listener, tls) = (Arc::clone(&broker), Arc::clone(&listener), tls.clone());
+                let (seat, stream) = (seats.take(), stream.into_std());
+                let handle = seat.handle();
+                let serving = async move {
+                    // From now on the thread of its seat is woken for it.
+                    if let Ok(stream) = stream.and_then(TcpStream::from_std) {
+                        serve(broker, listener, tls, stream, address, slot).await;
+                    }
+                    drop(seat);
+                };
+                served.spawn_on(serving, &handle);
             }
             Err(error) => {
                 // Most likely the process has no file handles left. Clients wait in the system's queue meanwhile.

@@ -12,7 +12,7 @@ use crate::wire::limits;
 use crate::wire::metrics::WireMetrics;
 use crate::wire::quota::{Meter, Quotas};
 use crate::wire::security::{self, SecurityConfig, SecurityError, SecurityProtocol, TlsConfig};
-use crate::wire::threads::Threads;
+use crate::wire::threads::{Seats, Threads};
 use crate::wire::tls::Tls;
 use crate::wire::wire_limits::WireLimits;
 use millstream_bus::BusError;
@@ -131,14 +131,15 @@ impl Wire {
             tracing::warn!("{warning}");
         }
         let threads = Threads::start(config.threads).map_err(WireError::Threads)?;
-        let starting = threads.handle().spawn(Self::start(Arc::clone(&embedded.inner), config));
+        let starting = Self::start(Arc::clone(&embedded.inner), config, threads.seats());
+        let starting = threads.handle().spawn(starting);
         let started = starting.await.map_err(|_| unavailable("given up at shutdown"))?;
         let (addresses, broker, tasks) = started?;
         Ok(Self { addresses, broker, tasks: Mutex::new(tasks), threads })
     }
 
     /// Starts what serves, on the threads that it shall run on.
-    async fn start(inner: Arc<Inner>, config: WireConfig) -> Result<Started, WireError> {
+    async fn start(inner: Arc<Inner>, config: WireConfig, seats: Seats) -> Result<Started, WireError> {
         let listeners = config.listeners.clone();
         let limits = config.limits.clone();
         let security = Security::open(&inner.cluster, &config.security).await?;
@@ -167,7 +168,8 @@ impl Wire {
             if let Some(tls) = &tls {
                 tasks.push(tokio::spawn(Arc::clone(tls).watch(broker.closing.subscribe())));
             }
-            tasks.push(tokio::spawn(accept(Arc::clone(&broker), Arc::clone(&counts), listener, tls, socket)));
+            let (broker, counts, seats) = (Arc::clone(&broker), Arc::clone(&counts), seats.clone());
+            tasks.push(tokio::spawn(accept(broker, counts, listener, tls, socket, seats)));
         }
         Ok((addresses, broker, tasks))
     }

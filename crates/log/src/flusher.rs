@@ -2,8 +2,8 @@
 //!
 //! It starts at once when it is idle. What arrives while it syncs is one batch for the next round, whoever appended it; so
 //! the slower the disk, the more appends share a sync. While rounds follow one another it gives those who waited for the last one
-//! and for this one the time to come back together, at most as long as a sync takes: clients that send the next batches when they
-//! have their answers would otherwise get a sync for each.
+//! and for this one the time to come back together, as long as more of them come in the time that a sync takes: clients that send
+//! the next batches when they have their answers would otherwise get a sync for each.
 
 use crate::{Partition, limits};
 use parking_lot::{Condvar, Mutex};
@@ -97,11 +97,18 @@ impl Flusher {
         }
         let now = Instant::now();
         if last.ended.is_some_and(|ended| now - ended < limits::FLUSH_PAUSE) {
-            let until =
-                now + last.took.clamp(limits::FLUSH_GATHER_MIN, self.interval.max(limits::FLUSH_GATHER_MIN));
+            let longest = self.interval.max(limits::FLUSH_GATHER_MIN);
+            let step = last.took.clamp(limits::FLUSH_GATHER_MIN, longest);
             queue.wanted = expected;
             while queue.waiters < expected && !queue.stopped {
-                if self.wake.wait_until(&mut queue, until).timed_out() {
+                let waiters = queue.waiters;
+                let until = (Instant::now() + step).min(now + longest);
+                while queue.waiters < expected && !queue.stopped {
+                    if self.wake.wait_until(&mut queue, until).timed_out() {
+                        break;
+                    }
+                }
+                if queue.waiters == waiters || until == now + longest {
                     break;
                 }
             }

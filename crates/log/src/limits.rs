@@ -6,8 +6,9 @@ use std::time::Duration;
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
 /// Rounds of syncs that begin this soon after the last one ended follow one another.
 pub const FLUSH_PAUSE: Duration = Duration::from_millis(2);
-/// Longest wait for more batches to share a sync where a sync takes less than this.
-pub const FLUSH_GATHER_MIN: Duration = Duration::from_micros(200);
+/// How long nobody may have come before a wait for more batches ends, where a sync takes less than this. A client needs as long to
+/// take its answers and to send again.
+pub const FLUSH_GATHER_MIN: Duration = Duration::from_micros(400);
 /// Partitions synced side by side in one round, and opened side by side where they have to be synced.
 pub const FLUSH_THREADS: usize = 8;
 /// Up to this many partitions are opened one after the other.

@@ -47,7 +47,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// A zigzag varint of at most 64 bits.
+    #[inline]
     pub(crate) fn varlong(&mut self) -> Result<i64, BatchError> {
+        // Most are short: lengths, and what is counted from the first record of a batch.
+        if let Some(short @ 0..0x80) = self.bytes.get(self.at) {
+            self.at = self.at.saturating_add(1);
+            let magnitude = i64::from(short >> 1);
+            return Ok(if short & 1 == 0 { magnitude } else { !magnitude });
+        }
+        self.long_varlong()
+    }
+
+    fn long_varlong(&mut self) -> Result<i64, BatchError> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;

@@ -164,7 +164,8 @@ impl SinkEncoder {
             exchange::write(batch, value, row, buffer);
             return Ok(Some(Placed { key, value: Some(start..buffer.len()), partition, row }));
         }
-        if batch.is_deleted(row) {
+        // What stands by itself and is NULL is no value, as in ksqlDB.
+        if batch.is_deleted(row) || self.value_encoder.is_absent(value, row) {
             return Ok(Some(Placed { key, value: None, partition, row }));
         }
         self.value_encoder.encode(value, row, buffer)?;

@@ -1,10 +1,11 @@
 //! Push queries: rows as they come, to whoever asked. Nothing is saved; a new one begins anew.
 
+use super::schemas::fetch_schemas;
 use super::topics::ensure;
 use crate::limits::{BATCH_ROWS_MAX, PUSH_QUEUE_ROWS};
 use crate::operator::Graph;
 use crate::plan::query_plan::QueryPlan;
-use crate::{Datum, PushQuery, PushRow, SqlError};
+use crate::{Datum, PushQuery, PushRow, RelationKind, SqlError};
 use millstream_bus::{Bus, FetchLimit, Isolation, Position, Reader, StartOffset, TopicPartition, TopicSpec};
 use millstream_model::Clock;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,7 +35,8 @@ pub(super) async fn start(
     let push = Push { plan: plan.clone(), clock: clock.clone(), sender, left: plan.limit };
     let task = tokio::spawn(push.run(reader, stop)).abort_handle();
     let columns = plan.output.iter().map(|column| (column.name.clone(), column.sql_type)).collect();
-    Ok(PushQuery { columns, rows, task })
+    let keys = (0..plan.output.len()).filter(|slot| plan.output[*slot].key.is_some()).collect();
+    Ok(PushQuery { columns, keys, table: plan.kind == RelationKind::Table, pull: false, rows, task })
 }
 
 struct Push {
@@ -82,6 +84,9 @@ impl Push {
                 let partition = fetched.partition.partition;
                 let read = self.plan.scans().position(|scan| *scan.topic == *fetched.partition.topic);
                 let input = read.unwrap_or(0);
+                if let Some(scan) = self.plan.scans().nth(input) {
+                    fetch_schemas(scan, &fetched.records).await?;
+                }
                 let run = catch_unwind(AssertUnwindSafe(|| graph.run(input, &fetched.records, partition, now.0)));
                 let processed =
                     run.unwrap_or_else(|_| Err(SqlError::Panicked("while a row was computed".to_owned())))?;

@@ -57,12 +57,15 @@ pub fn show_value(value: Option<&Bytes>) -> String {
 pub fn show_key(key: Option<&Bytes>, relation: Option<&Relation>) -> String {
     let Some(key) = key else { return "-".to_owned() };
     let Some(relation) = relation else { return show_value(Some(key)) };
-    let (inner, window) = match relation.window_ms {
-        None => (key.as_ref(), String::new()),
-        Some(_) => match key.split_last_chunk::<8>() {
-            Some((inner, start)) => (inner, format!("@{}", i64::from_be_bytes(*start))),
-            None => return hex(key),
-        },
+    let (inner, window) = if relation.session {
+        let parts = key.split_last_chunk::<8>().and_then(|(rest, start)| Some((rest.split_last_chunk::<8>()?, start)));
+        let Some(((inner, end), start)) = parts else { return hex(key) };
+        (inner, format!("@{}..{}", i64::from_be_bytes(*start), i64::from_be_bytes(*end)))
+    } else if relation.window_ms.is_some() {
+        let Some((inner, start)) = key.split_last_chunk::<8>() else { return hex(key) };
+        (inner, format!("@{}", i64::from_be_bytes(*start)))
+    } else {
+        (key.as_ref(), String::new())
     };
     let types: Vec<SqlType> = relation.key_columns().into_iter().map(|(_, sql_type)| sql_type).collect();
     let shown = match (relation.key.format, types.as_slice()) {

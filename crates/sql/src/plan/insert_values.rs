@@ -1,11 +1,11 @@
 //! `INSERT INTO … VALUES`: one row, written down.
 
 use super::bind::{Binder, Mistake, type_of, wrong_type};
+use super::bind_operator::assign;
 use super::query::Mistakes;
 use super::query_plan::Insert;
 use super::scope::Scope;
 use crate::expression::Node;
-use crate::function::widens;
 use crate::parse::ast::{Expr, ExprKind, Name};
 use crate::{ColumnSpec, Datum, Relation, RelationKind, SqlType};
 use millstream_model::{Diagnostic, nearest};
@@ -90,27 +90,6 @@ fn one(relation: &Relation, name: &Name, value: &Expr, binder: &mut Binder<'_>) 
         ));
     }
     let node = binder.bind(value)?;
-    if !widens(type_of(&node), sql_type) && !written_as(value, type_of(&node), sql_type) {
-        return Err(wrong_type(value, node.sql_type, &sql_type.to_string()));
-    }
-    Ok(node.cast_to(sql_type))
-}
-
-/// Whether what is written down becomes a value of `to`: a text a date, a time, a timestamp or bytes, and a number one of
-/// another type that has room for it. What does not fit is said when the row is made.
-fn written_as(value: &Expr, from: Option<SqlType>, to: SqlType) -> bool {
-    let operand = match &value.kind {
-        ExprKind::Negate(operand) => &operand.kind,
-        kind => kind,
-    };
-    if !matches!(operand, ExprKind::Literal(_)) {
-        return false;
-    }
-    match from {
-        Some(SqlType::Varchar) => to.is_temporal() || to == SqlType::Bytes,
-        Some(SqlType::Int | SqlType::BigInt | SqlType::Decimal { .. }) => {
-            matches!(to, SqlType::Decimal { .. } | SqlType::Double)
-        }
-        _ => false,
-    }
+    let found = node.sql_type;
+    assign(node, sql_type).ok_or_else(|| wrong_type(value, found, &sql_type.to_string()))
 }

@@ -25,6 +25,7 @@ mod memory;
 mod parts;
 mod plant;
 mod render;
+mod shell;
 mod simulators;
 mod stop;
 mod table;

@@ -76,7 +76,8 @@ fn edges(queries: &[Query], catalog: &Catalog) -> Vec<Edge> {
 
 /// The relations that a query reads.
 fn sources(select: &Select) -> Vec<String> {
-    vec![select.from.text.clone()]
+    let joined = select.joins.iter().map(|join| &join.source);
+    std::iter::once(&select.from).chain(joined).map(|source| source.name.text.clone()).collect()
 }
 
 /// Whether records of `start` come to `goal`.

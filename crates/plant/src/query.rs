@@ -71,9 +71,12 @@ fn check_statements(query: &Query, out: &mut Mistakes) {
     for statement in statements {
         let what = match &statement.kind {
             StatementKind::Select(_) => "a `SELECT` of its own",
-            StatementKind::Show(_) | StatementKind::Describe(_) | StatementKind::DescribeFunction(_) => {
-                "a list"
-            }
+            StatementKind::Print { .. } => "what is printed",
+            StatementKind::Show(_)
+            | StatementKind::Describe { .. }
+            | StatementKind::DescribeAll { .. }
+            | StatementKind::DescribeConnector(_)
+            | StatementKind::DescribeFunction(_) => "a list",
             StatementKind::Explain(_) | StatementKind::ExplainQuery(_) => "an explanation",
             _ => continue,
         };

@@ -2,11 +2,13 @@
 //! and no web page of elsewhere may use a person's browser for it.
 
 use crate::error::Refusal;
+use crate::ksql::KsqlFailure;
 use axum::extract::Request;
 use axum::http::header::{
-    CONTENT_SECURITY_POLICY, HOST, HeaderValue, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, HOST, HeaderValue, ORIGIN, REFERRER_POLICY, UPGRADE, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Method, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::{IpAddr, SocketAddr};
@@ -21,12 +23,14 @@ pub(crate) struct Ends {
 /// The middleware.
 pub(crate) async fn guard(request: Request, next: Next) -> Response {
     let ends = request.extensions().get::<Ends>().copied();
+    let of_ksql = crate::ksql::is_path(request.uri().path());
     let judged = match ends {
-        Some(ends) => judge(request.method(), request.headers(), ends),
+        Some(ends) => judge(request.method(), &host(&request), request.headers(), ends),
         None => Err(Refusal::new(StatusCode::FORBIDDEN, "the request came over no connection")),
     };
     let mut response = match judged {
         Ok(()) => next.run(request).await,
+        Err(refusal) if of_ksql => KsqlFailure::from(refusal).into_response(),
         Err(refusal) => refusal.into_response(),
     };
     let headers = response.headers_mut();
@@ -41,14 +45,21 @@ pub(crate) async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-fn judge(method: &Method, headers: &HeaderMap, ends: Ends) -> Result<(), Refusal> {
-    let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+/// The name that the client knows us by: HTTP/2 has it beside the headers.
+fn host(request: &Request) -> String {
+    let header = || request.headers().get(HOST).and_then(|value| value.to_str().ok());
+    let authority = request.uri().authority().filter(|_| request.version() == Version::HTTP_2);
+    authority.map(Authority::as_str).or_else(header).unwrap_or_default().to_owned()
+}
+
+fn judge(method: &Method, host: &str, headers: &HeaderMap, ends: Ends) -> Result<(), Refusal> {
     // A name that an attacker's DNS turns into 127.0.0.1 would make our answers "same origin" with his page.
     if ends.own.ip().is_loopback() && !is_loopback_name(host) {
         let message = format!("`{host}` is no name of this machine's own address");
         return Err(Refusal::new(StatusCode::FORBIDDEN, message).help(format!("ask http://{}/", ends.own)));
     }
-    if matches!(*method, Method::GET | Method::HEAD) {
+    // A WebSocket begins as a GET, and browsers let any page open one.
+    if matches!(*method, Method::GET | Method::HEAD) && !headers.contains_key(UPGRADE) {
         return Ok(());
     }
     if !ends.peer.ip().to_canonical().is_loopback() {
@@ -82,7 +93,9 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap()));
         let ends = Ends { own: own.parse().unwrap(), peer: peer.parse().unwrap() };
-        judge(method, &headers.collect(), ends).is_ok()
+        let headers: HeaderMap = headers.collect();
+        let host = headers.get(HOST).map_or("", |host| host.to_str().unwrap()).to_owned();
+        judge(method, &host, &headers, ends).is_ok()
     }
 
     #[test]

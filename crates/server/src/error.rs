@@ -41,6 +41,11 @@ impl Refusal {
         Self { status, body: ErrorBody { message: message.into(), help: None } }
     }
 
+    /// Its status and what it says.
+    pub(crate) fn into_parts(self) -> (StatusCode, ErrorBody) {
+        (self.status, self.body)
+    }
+
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.body.help = Some(help.into());
         self

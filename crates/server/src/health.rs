@@ -108,6 +108,7 @@ pub(crate) fn judge_query(query: &QueryFacts) -> (Condition, String) {
         QueryState::Failed => (Condition::Bad, format!("stopped: {}", query.cause)),
         QueryState::Retrying => (Condition::Bad, format!("cannot go on, trying again: {}", query.cause)),
         QueryState::Running => (Condition::Good, "running".to_owned()),
+        QueryState::Paused => (Condition::Waiting, "paused, until RESUME".to_owned()),
     }
 }
 

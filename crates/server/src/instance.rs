@@ -1,8 +1,11 @@
 //! What a running plant says about itself: the words between the server and whoever runs the plant.
 
+use crate::ksql::Ksql;
 use async_trait::async_trait;
 use millstream_model::metric::Page;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// A running plant. The server asks; nothing here may block.
@@ -26,8 +29,54 @@ pub trait Instance: Send + Sync + 'static {
     /// Lets `tag` of `device` take writes again that was latched off after failed ones. Returns once that is recorded and done.
     async fn rearm(&self, device: &str, tag: &str) -> Result<(), NotRearmed>;
 
-    /// Runs `statements` one after the other, and sends what they yield. Stops when `events` is closed.
-    async fn sql(&self, statements: String, events: mpsc::Sender<SqlEvent>);
+    /// Runs statements one after the other, and sends what they yield. Stops when `events` is closed.
+    async fn sql(&self, request: SqlRequest, events: mpsc::Sender<SqlEvent>);
+
+    /// The names that statements may use.
+    async fn sql_names(&self) -> SqlNames;
+
+    /// The same statements behind ksqlDB's REST API.
+    fn ksql(&self) -> Arc<dyn Ksql>;
+
+    /// Answers a request to the schema registry: HTTP's status, and JSON. `None` where no schemas are kept here.
+    async fn registry(
+        &self,
+        method: &str,
+        path: &str,
+        query: &str,
+        body: &[u8],
+    ) -> Option<(u16, serde_json::Value)>;
+}
+
+/// Statements, and what earlier ones of the same client have set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SqlRequest {
+    /// One or more statements, each ended with `;`.
+    pub sql: String,
+    /// As `SET 'name' = 'value'` says them.
+    pub properties: BTreeMap<String, String>,
+    /// As `DEFINE name = 'value'` says them.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// The names that statements may use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SqlNames {
+    /// Streams and tables.
+    pub relations: Vec<SqlRelation>,
+    /// Functions.
+    pub functions: Vec<String>,
+}
+
+/// One stream or table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SqlRelation {
+    /// Its name, in the letter case that counts.
+    pub name: String,
+    /// `STREAM` or `TABLE`.
+    pub kind: String,
+    /// Its columns, likewise.
+    pub columns: Vec<String>,
 }
 
 /// Why a tag was not re-armed. `nearest` is a name that may have been meant.
@@ -156,6 +205,8 @@ pub struct TagFacts {
 pub enum QueryState {
     /// It reads and writes.
     Running,
+    /// It was told to wait.
+    Paused,
     /// It cannot go on now and tries again by itself.
     Retrying,
     /// It was stopped by a mistake that trying again does not mend.
@@ -205,6 +256,8 @@ pub enum SqlEvent {
     Columns(Vec<SqlColumn>),
     /// One row, a value per column.
     Row(Vec<serde_json::Value>),
+    /// A row of a table that is deleted; only the key's columns have values.
+    Deleted(Vec<serde_json::Value>),
     /// A whole list of texts, as `SHOW` and `DESCRIBE` give it.
     Listing {
         /// The columns' names.
@@ -214,6 +267,8 @@ pub enum SqlEvent {
     },
     /// A statement without rows is done, in words.
     Message(String),
+    /// What works, but probably not as meant.
+    Warnings(Vec<SqlMistake>),
     /// The statements have mistakes; nothing after the first was run.
     Mistakes(Vec<SqlMistake>),
     /// A statement failed while it ran.

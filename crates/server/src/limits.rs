@@ -16,6 +16,8 @@ pub const STALL_TIME: Duration = Duration::from_secs(30);
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Bytes of a request's head; also the read buffer of a connection.
 pub const HEAD_BYTES: usize = 16 * 1024;
+/// The same for HTTP/2, counted as its headers are.
+pub const HEAD_LIST_BYTES: u32 = 16 * 1024;
 /// Bytes of a request's body: a batch of records to produce, or a script of statements.
 pub const BODY_BYTES: usize = 4 * 1024 * 1024;
 /// Lines that wait for a slow reader of a stream; then the producer of the lines waits.
@@ -28,3 +30,17 @@ pub const SAMPLE: Duration = Duration::from_secs(5);
 pub const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// Time the bus may take to tell the topics of a report before the report goes out without them.
 pub const BUS_TIME: Duration = Duration::from_secs(2);
+/// Requests that one HTTP/2 connection may have open at once.
+pub const REQUESTS_PER_CONNECTION: u32 = 100;
+/// Bytes of rows that are put into one piece of an answer.
+pub const PIECE_BYTES: usize = 64 * 1024;
+/// Pieces of an answer that wait for a slow reader; then the query waits, and after [`STALL_TIME`] it ends.
+pub const PIECES: usize = 8;
+/// Rows of `/inserts-stream` that are appended together.
+pub const INSERT_ROWS: usize = 500;
+/// Commands whose outcome `/status` remembers; the oldest are forgotten.
+pub const COMMANDS: usize = 1_000;
+/// How long a request waits for the command that its `commandSequenceNumber` names, as in ksqlDB.
+pub const COMMAND_TIME: Duration = Duration::from_secs(5);
+/// Bytes of one message that a WebSocket client may send.
+pub const SOCKET_MESSAGE_BYTES: usize = 64 * 1024;

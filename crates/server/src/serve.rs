@@ -5,18 +5,30 @@ use crate::api::{State, router};
 use crate::connections::{Connections, Place};
 use crate::error::ServeError;
 use crate::instance::Instance;
-use crate::limits::{CLOSE_TIME, HEAD_BYTES, HEAD_TIME, STALL_TIME};
+use crate::limits::{
+    CLOSE_TIME, HEAD_BYTES, HEAD_LIST_BYTES, HEAD_TIME, HEARTBEAT, PIECE_BYTES, REQUESTS_PER_CONNECTION,
+    STALL_TIME,
+};
 use crate::report::Report;
 use crate::stall::Stall;
 use axum::Router;
-use hyper::body::Incoming;
+use axum::body::{Body, HttpBody};
+use axum::http::Version;
+use axum::http::header::CONNECTION;
+use bytes::Bytes;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use millstream_bus::Bus;
+use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -131,35 +143,103 @@ async fn serve(
     // Answers are written whole; waiting to fill a segment only adds delay.
     let _ = stream.set_nodelay(true);
     let evicted = place.evicted();
-    let place = Arc::new(place);
+    let open = Arc::new(OpenAnswers { place, count: AtomicUsize::new(0), asked: AtomicBool::new(false) });
+    let asked = open.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ends);
-        let (place, service) = (place.clone(), TowerToHyperService::new(router.clone()));
-        place.busy();
+        let version = request.version();
+        let (answer, service) = (OpenAnswers::one(&open), TowerToHyperService::new(router.clone()));
         async move {
-            let response = service.call(request).await;
-            // A stream stays busy: its connection closes with it.
-            if response.as_ref().is_ok_and(|response| response.extensions().get::<Streaming>().is_none()) {
-                place.idle(Instant::now());
+            let mut response = service.call(request).await?;
+            if version == Version::HTTP_2 {
+                // HTTP/2 has no such header: its streams end by themselves.
+                response.headers_mut().remove(CONNECTION);
             }
-            response
+            Ok::<_, Infallible>(response.map(|body| Answering { body, _open: answer }))
         }
     });
-    let connection = hyper::server::conn::http1::Builder::new()
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
+    builder
+        .http2()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(Stall::new(stream, STALL_TIME)), service);
+        .max_concurrent_streams(REQUESTS_PER_CONNECTION)
+        .max_header_list_size(HEAD_LIST_BYTES)
+        .max_send_buf_size(PIECE_BYTES)
+        .keep_alive_interval(HEARTBEAT)
+        .keep_alive_timeout(HEAD_TIME);
+    let stalling = TokioIo::new(Stall::new(stream, STALL_TIME));
+    let connection = builder.serve_connection_with_upgrades(stalling, service);
     tokio::pin!(connection);
+    // Until it is known which HTTP is spoken, nothing else looks at the time.
+    let silent = async {
+        sleep(HEAD_TIME + HEAD_TIME).await;
+        if asked.asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::select! {
         // A broken connection is the client's affair.
         _ = connection.as_mut() => return,
         () = evicted.notified() => return,
+        () = silent => return,
         _ = closed.wait_for(|closed| *closed) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
 }
 
-/// Marks a response whose body goes on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Streaming;
+/// The answers of one connection that are not out yet: while there is one, the connection is busy.
+#[derive(Debug)]
+struct OpenAnswers {
+    place: Place,
+    count: AtomicUsize,
+    asked: AtomicBool,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct OpenAnswer(Arc<OpenAnswers>);
+
+impl OpenAnswers {
+    fn one(this: &Arc<Self>) -> OpenAnswer {
+        this.asked.store(true, Ordering::Relaxed);
+        this.count.fetch_add(1, Ordering::Relaxed);
+        this.place.busy();
+        OpenAnswer(this.clone())
+    }
+}
+
+impl Drop for OpenAnswer {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.place.idle(Instant::now());
+        }
+    }
+}
+
+/// A body that keeps its connection busy until it is out.
+#[derive(Debug)]
+struct Answering {
+    body: Body,
+    _open: OpenAnswer,
+}
+
+impl HttpBody for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -7,8 +7,9 @@ use millstream_bus::{Bus, TopicSpec};
 use millstream_model::metric::Page;
 use millstream_model::nearest;
 use millstream_server::{
-    Condition, DeviceFacts, DeviceState, GroupFacts, Instance, Listener, NotRearmed, Problem, QueryFacts,
-    Report, Server, ServerConfig, SqlColumn, SqlEvent, Surroundings, TagFacts, limits,
+    Condition, DeviceFacts, DeviceState, GroupFacts, Instance, Ksql, KsqlAnswer, KsqlEntity, KsqlFailure,
+    KsqlInserts, Listener, NotRearmed, Problem, QueryFacts, Report, Server, ServerConfig, SqlColumn,
+    SqlEvent, SqlNames, SqlRequest, Surroundings, TagFacts, limits,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -101,16 +102,54 @@ impl Instance for OnePress {
     }
 
     /// Counts to three; `forever;` counts on.
-    async fn sql(&self, statements: String, events: mpsc::Sender<SqlEvent>) {
+    async fn sql(&self, request: SqlRequest, events: mpsc::Sender<SqlEvent>) {
         let column = SqlColumn { name: "N".into(), sql_type: "INTEGER".into() };
         let _ = events.send(SqlEvent::Columns(vec![column])).await;
-        let end = if statements == "forever;" { i64::MAX } else { 3 };
+        let end = if request.sql == "forever;" { i64::MAX } else { 3 };
         for n in 0..end {
             if events.send(SqlEvent::Row(vec![n.into()])).await.is_err() {
                 return;
             }
         }
         let _ = events.send(SqlEvent::Done).await;
+    }
+
+    async fn sql_names(&self) -> SqlNames {
+        SqlNames { relations: Vec::new(), functions: vec!["ABS".to_owned()] }
+    }
+
+    fn ksql(&self) -> Arc<dyn Ksql> {
+        Arc::new(Mute)
+    }
+
+    async fn registry(&self, _: &str, _: &str, _: &str, _: &[u8]) -> Option<(u16, serde_json::Value)> {
+        None
+    }
+}
+
+/// Nothing of ksqlDB's API is asked here; tests/ksql.rs does.
+struct Mute;
+
+#[async_trait]
+impl Ksql for Mute {
+    async fn statements(&self, _: SqlRequest) -> Result<Vec<KsqlEntity>, KsqlFailure> {
+        Err(KsqlFailure::server("mute"))
+    }
+
+    async fn query(&self, _: SqlRequest) -> Result<KsqlAnswer, KsqlFailure> {
+        Err(KsqlFailure::server("mute"))
+    }
+
+    async fn inserts(&self, _: &str) -> Result<Box<dyn KsqlInserts>, KsqlFailure> {
+        Err(KsqlFailure::server("mute"))
+    }
+
+    fn knows_property(&self, _: &str) -> bool {
+        false
+    }
+
+    fn cluster(&self) -> (String, String) {
+        (String::new(), String::new())
     }
 }
 
@@ -314,6 +353,8 @@ async fn sql_streams_events_and_says_when_it_is_done() {
     assert_eq!(events.len(), 5);
     assert_eq!(events[3], SqlEvent::Row(vec![2.into()]));
     assert_eq!(events[4], SqlEvent::Done);
+    let names = get(house.server.address(), "/api/sql/names").await;
+    assert_eq!(names, (200, r#"{"relations":[],"functions":["ABS"]}"#.to_owned()));
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! What a running plant says about itself to the server.
 
 use super::board::{Board, Entry, Group, engineering};
+use super::ksql::Front;
 use super::latches;
 use super::notices::Notices;
+use super::registry::PlantRegistry;
 use super::space::DiskSpace;
 use super::statements;
 use crate::clock::SystemClock;
@@ -15,8 +17,8 @@ use millstream_driver::schedule::{self, DeviceHandle, Scheduler};
 use millstream_model::metric::{Collect, Page};
 use millstream_model::{Cell, Clock, Status, Timestamp};
 use millstream_server::{
-    Condition, DeviceFacts, DeviceState, GroupFacts, Instance, Listener, NotRearmed, Problem, QueryFacts,
-    QueryState, SqlEvent, Surroundings, TagFacts,
+    Condition, DeviceFacts, DeviceState, GroupFacts, Instance, Ksql, Listener, NotRearmed, Problem,
+    QueryFacts, QueryState, SqlEvent, SqlNames, SqlRequest, Surroundings, TagFacts,
 };
 use millstream_sql::Engine;
 use parking_lot::Mutex;
@@ -35,6 +37,8 @@ pub(crate) struct Facts {
     pub(super) source: Arc<PlcSource>,
     pub(super) audit: Arc<AuditLog>,
     pub(super) sql: Arc<Engine>,
+    pub(super) ksql: Arc<Front>,
+    pub(super) registry: Arc<PlantRegistry>,
     /// Sinks and the forwarder, by name.
     pub(super) tasks: Arc<Mutex<BTreeMap<Arc<str>, TaskHandle>>>,
     pub(super) notices: Arc<Notices>,
@@ -100,8 +104,26 @@ impl Instance for Facts {
         latches::rearm(&self.scheduler, &self.audit, device, tag).await
     }
 
-    async fn sql(&self, statements: String, events: mpsc::Sender<SqlEvent>) {
-        statements::run(&self.sql, &statements, &events).await;
+    async fn sql(&self, request: SqlRequest, events: mpsc::Sender<SqlEvent>) {
+        statements::run(&self.sql, &request, &events).await;
+    }
+
+    async fn sql_names(&self) -> SqlNames {
+        statements::names(&self.sql).await
+    }
+
+    fn ksql(&self) -> Arc<dyn Ksql> {
+        self.ksql.clone()
+    }
+
+    async fn registry(
+        &self,
+        method: &str,
+        path: &str,
+        query: &str,
+        body: &[u8],
+    ) -> Option<(u16, serde_json::Value)> {
+        Some(self.registry.answer(method, path, query, body).await)
     }
 }
 
@@ -164,6 +186,7 @@ fn state(state: schedule::DeviceState) -> DeviceState {
 fn query(status: millstream_sql::QueryStatus) -> QueryFacts {
     let (state, cause) = match status.state {
         millstream_sql::QueryState::Running => (QueryState::Running, String::new()),
+        millstream_sql::QueryState::Paused => (QueryState::Paused, String::new()),
         millstream_sql::QueryState::Error(cause) => (QueryState::Retrying, cause),
     };
     QueryFacts {

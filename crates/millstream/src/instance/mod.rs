@@ -4,9 +4,11 @@ pub(crate) mod board;
 mod devices;
 mod facts;
 mod kafka;
+mod ksql;
 mod latches;
 mod notices;
 mod queries;
+mod registry;
 mod reload;
 mod space;
 mod statements;
@@ -17,6 +19,7 @@ use crate::failure::Failure;
 use crate::handles;
 use board::{Board, Observer};
 use facts::Facts;
+use ksql::Front;
 use millstream_broker::Wire;
 use millstream_bus::Bus;
 use millstream_connect::audit::AuditLog;
@@ -30,6 +33,7 @@ use millstream_sql::Engine;
 use notices::Notices;
 use parking_lot::Mutex;
 use queries::Queries;
+use registry::PlantRegistry;
 use space::DiskSpace;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,7 +80,10 @@ impl Instance {
             scheduler = scheduler.connections_max(handles::for_devices(limit, &plant));
         }
         let scheduler = Arc::new(scheduler);
-        let sql = Arc::new(Engine::new(log.plant.clone(), plant.catalog(), clock.clone()));
+        let registry = Arc::new(PlantRegistry::new(log.plant.clone(), clock.clone()));
+        let sql =
+            Engine::new(log.plant.clone(), plant.catalog(), clock.clone()).with_registry(registry.clone());
+        let sql = Arc::new(sql);
         let notices = Arc::new(Notices::default());
         let forwarder = log.forwarder.take().map(|task| (task.name().into(), task));
         let tasks: Arc<Mutex<BTreeMap<Arc<str>, TaskHandle>>> =
@@ -91,6 +98,8 @@ impl Instance {
             source: source.clone(),
             audit: audit.clone(),
             sql: sql.clone(),
+            ksql: Arc::new(Front::new(sql.clone(), log.plant.clone(), &name(&plant))),
+            registry,
             tasks: tasks.clone(),
             notices: notices.clone(),
             collectors: Mutex::new(log.collectors.clone()),

@@ -1,7 +1,6 @@
 //! Answers that go on: one JSON object per line, with an empty line now and then while there is nothing to say.
 
 use crate::limits::{HEARTBEAT, STREAM_LINES};
-use crate::serve::Streaming;
 use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -36,9 +35,7 @@ pub(crate) fn respond<T: Serialize + Send + 'static>(
         Some((Ok::<_, Infallible>(line), (items, closed, permit)))
     });
     let headers = [(CONTENT_TYPE, "application/x-ndjson"), (CONNECTION, "close")];
-    let mut response = (headers, Body::from_stream(lines)).into_response();
-    response.extensions_mut().insert(Streaming);
-    response
+    (headers, Body::from_stream(lines)).into_response()
 }
 
 /// `first` and everything else that is ready, so that a busy stream is written in large pieces.

@@ -2,11 +2,13 @@
 
 pub(crate) mod devices;
 pub(crate) mod lines;
+mod registry;
 pub(crate) mod sql;
 pub(crate) mod topics;
 
 use crate::error::Refusal;
 use crate::instance::{Condition, Instance};
+use crate::ksql::{self, Desk};
 use crate::limits::{BODY_BYTES, REQUEST_TIME, SAMPLE, STREAMS};
 use crate::report::{Report, Reporter, TopicStatus};
 use crate::{access, metrics, page};
@@ -28,6 +30,8 @@ pub(crate) struct State {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) instance: Arc<dyn Instance>,
     pub(crate) closed: watch::Receiver<bool>,
+    /// What the ksqlDB API remembers from request to request.
+    pub(crate) desk: Desk,
     streams: Arc<Semaphore>,
     reporter: Reporter,
 }
@@ -41,7 +45,7 @@ impl fmt::Debug for State {
 impl State {
     pub(crate) fn new(bus: Arc<dyn Bus>, instance: Arc<dyn Instance>, closed: watch::Receiver<bool>) -> Self {
         let streams = Arc::new(Semaphore::new(STREAMS));
-        Self { bus, instance, closed, streams, reporter: Reporter::default() }
+        Self { bus, instance, closed, desk: Desk::default(), streams, reporter: Reporter::default() }
     }
 
     pub(crate) async fn report(&self) -> Report {
@@ -64,7 +68,7 @@ impl State {
     }
 
     /// Leave to stream, held as long as the stream goes on.
-    fn stream(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+    pub(crate) fn stream(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         self.streams.clone().try_acquire_owned().map_err(|_| {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("{STREAMS} streams are open already"))
                 .help("end one, or try again later")
@@ -87,6 +91,9 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/api/topics/{topic}", get(topics::describe).delete(topics::delete))
         .route("/api/topics/{topic}/records", get(topics::tail).post(topics::produce))
         .route("/api/sql", post(sql::run))
+        .route("/api/sql/names", get(sql::names))
+        .merge(ksql::routes())
+        .merge(registry::routes())
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES))

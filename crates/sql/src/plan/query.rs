@@ -245,6 +245,7 @@ impl Planner<'_, '_> {
     /// The projection, stars spelled out.
     pub(super) fn items(&mut self, binder: &mut Binder<'_>) -> Vec<Item> {
         let mut items: Vec<Item> = Vec::new();
+        let mut generated = 0;
         for item in &self.query.items {
             match item {
                 SelectItem::All { qualifier, place } => {
@@ -278,7 +279,8 @@ impl Planner<'_, '_> {
                             _ => name.text.as_str().into(),
                         },
                         (None, ExprKind::Column { name, .. }) => name.text.as_str().into(),
-                        (None, _) => Arc::from(format!("KSQL_COL_{}", items.len())),
+                        (None, ExprKind::Field { name, .. }) => free_name(&name.text, &items),
+                        (None, _) => generated_name(&mut generated, self.scope, &items),
                     };
                     if items.iter().any(|item| item.name == name) {
                         let place = alias.as_ref().map_or(&expr.place, |alias| &alias.place);
@@ -345,6 +347,28 @@ impl Planner<'_, '_> {
             }
         }
     }
+}
+
+/// The next name of a column that has none: numbered, and not one of the source's.
+fn generated_name(generated: &mut usize, scope: &Scope, items: &[Item]) -> Arc<str> {
+    loop {
+        let name = format!("KSQL_COL_{generated}");
+        *generated += 1;
+        let taken = scope.columns.iter().any(|(known, ..)| **known == *name);
+        if !taken && !items.iter().any(|item| *item.name == *name) {
+            return name.into();
+        }
+    }
+}
+
+/// The name of a struct's field as a column; with a number behind it where there is one of that name already.
+fn free_name(field: &str, items: &[Item]) -> Arc<str> {
+    let is_free = |name: &str| items.iter().all(|item| *item.name != *name);
+    if is_free(field) {
+        return field.into();
+    }
+    let numbered = (1..=items.len()).map(|number| format!("{field}_{number}"));
+    numbered.into_iter().find(|name| is_free(name)).unwrap_or_else(|| field.to_owned()).into()
 }
 
 /// A scan with one step after the other.

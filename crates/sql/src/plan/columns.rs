@@ -5,7 +5,7 @@ use super::query::Mistakes;
 use super::scope::is_reserved;
 use crate::parse::ast::{ColumnDeclaration, Declare, KeyWord, RelationKind};
 use crate::{Catalog, ColumnSpec, Format, FormatSpec, Header, Relation, SqlType};
-use millstream_format::sql::Layout;
+use millstream_format::sql::{Columns, Layout, ParsedSchema};
 use millstream_model::{Diagnostic, nearest};
 use std::ops::Range;
 use std::sync::Arc;
@@ -118,7 +118,8 @@ pub(super) fn columns(
         if declared || !spec.format.needs_registry() || (is_key && with.key_format.is_none()) {
             continue;
         }
-        match catalog.inferred(topic, is_key, spec.schema_id) {
+        let known = catalog.inferred(topic, is_key, spec.schema_id).cloned();
+        match known.or_else(|| will_be_registered(catalog, topic, is_key, spec)) {
             Some(found) => {
                 given.extend(found.iter().map(|(name, t)| ColumnSpec::new(name.clone(), *t, is_key)));
             }
@@ -127,7 +128,12 @@ pub(super) fn columns(
                 let message = format!("the columns of `{}` are not known", declare.name.text);
                 let subject = millstream_format::registry::subject(topic, is_key);
                 let help = format!("declare them, or register a schema as `{subject}`");
-                mistakes.push(mistake(message, "no columns are given, and no schema was found", &help, place));
+                mistakes.push(mistake(
+                    message,
+                    "no columns are given, and no schema was found",
+                    &help,
+                    place,
+                ));
             }
         }
     }
@@ -145,6 +151,15 @@ pub(super) fn columns(
     }
     keys.extend(values);
     keys
+}
+
+/// The columns of the schema that a statement before this one registers for the topic, where that has not run yet.
+fn will_be_registered(catalog: &Catalog, topic: &str, is_key: bool, spec: &FormatSpec) -> Option<Columns> {
+    let of = |relation: &Relation| if is_key { relation.key.clone() } else { relation.value.clone() };
+    let relation = catalog.relations().find(|r| *r.topic == *topic && of(r).format == spec.format)?;
+    let columns = if is_key { relation.key_columns() } else { relation.value_columns() };
+    let schema = Layout::new(of(relation), columns).schema().ok()?;
+    ParsedSchema::new(&schema, &[]).columns(spec, is_key).ok()
 }
 
 fn spec(column: &ColumnDeclaration) -> ColumnSpec {
@@ -177,10 +192,13 @@ pub(super) fn timestamp(with: &With, columns: &[ColumnSpec], mistakes: &mut Mist
         }
         (Some(other), Some((_, format_place))) => {
             mistakes.push(
-                Diagnostic::error("sql-timestamp", format!("TIMESTAMP_FORMAT is for texts; `{name}` is {other}"))
-                    .label("does not fit")
-                    .help("leave TIMESTAMP_FORMAT out")
-                    .at(format_place.clone()),
+                Diagnostic::error(
+                    "sql-timestamp",
+                    format!("TIMESTAMP_FORMAT is for texts; `{name}` is {other}"),
+                )
+                .label("does not fit")
+                .help("leave TIMESTAMP_FORMAT out")
+                .at(format_place.clone()),
             );
             return None;
         }

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::lifecycle::no_query;
-use crate::function::{aggregate, keyed, scalars, table};
+use crate::function::{aggregate, keyed, scalars_by_category, table};
 use crate::parse::ast::{Name, Show};
 use crate::plan::{PROPERTIES, explain_plan};
 use crate::{Listing, QueryState, QueryStatus, Relation, RelationKind, Session, SqlError, StatementResult};
@@ -215,10 +215,10 @@ fn of_status(status: &QueryStatus) -> Vec<(String, String)> {
 fn functions() -> Listing {
     let mut listing = Listing::new(&["Function Name", "Category", "Description"]);
     let row = |name: &str, kind: &str, doc: &str| vec![name.to_owned(), kind.to_owned(), doc.to_owned()];
-    listing.rows.extend(scalars().map(|f| row(f.name, "scalar", f.doc)));
-    listing.rows.extend(aggregate::AGGREGATES.iter().map(|f| row(f.name, "aggregate", f.doc)));
-    listing.rows.extend(table::TABLE_FUNCTIONS.iter().map(|f| row(f.name, "table", f.doc)));
-    listing.rows.extend(keyed::KEYED.iter().map(|f| row(f.name, "per key", f.doc)));
+    listing.rows.extend(scalars_by_category().map(|(category, f)| row(f.name, category, f.doc)));
+    listing.rows.extend(aggregate::AGGREGATES.iter().map(|f| row(f.name, "AGGREGATE", f.doc)));
+    listing.rows.extend(table::TABLE_FUNCTIONS.iter().map(|f| row(f.name, "TABLE", f.doc)));
+    listing.rows.extend(keyed::KEYED.iter().map(|f| row(f.name, "PER KEY", f.doc)));
     listing.rows.sort();
     listing
 }

@@ -29,7 +29,7 @@ mod url;
 use crate::expression::Fault;
 use crate::limits::{VALUE_BYTES_MAX, VALUE_ELEMENTS_MAX};
 use crate::{Datum, SqlType};
-use signature::Misfit;
+use signature::{BindLambda, Misfit};
 pub(crate) use signature::{Argument, Param, Params, Returns, as_decimal, common_type, widens};
 use std::sync::Arc;
 
@@ -104,16 +104,17 @@ pub(crate) struct CallTypes {
     pub(crate) returns: SqlType,
 }
 
+/// Runs the lambda at an index with its arguments.
+pub(crate) type RunLambda<'r> = dyn FnMut(usize, &[Datum<'static>]) -> Result<Datum<'static>, Fault> + 'r;
+
 /// The lambdas of a call, ready to be run for one row.
 pub(crate) struct Lambdas<'l> {
-    run: &'l mut dyn FnMut(usize, &[Datum<'static>]) -> Result<Datum<'static>, Fault>,
+    run: &'l mut RunLambda<'l>,
 }
 
 impl<'l> Lambdas<'l> {
-    /// Lambdas that `run` runs: it gets the lambda's index and its arguments.
-    pub(crate) fn new(
-        run: &'l mut dyn FnMut(usize, &[Datum<'static>]) -> Result<Datum<'static>, Fault>,
-    ) -> Self {
+    /// Lambdas that `run` runs.
+    pub(crate) fn new(run: &'l mut RunLambda<'l>) -> Self {
         Self { run }
     }
 
@@ -196,26 +197,33 @@ pub(crate) fn check_elements(count: usize) -> Result<(), String> {
     Err(format!("the result would have {count} elements, more than {VALUE_ELEMENTS_MAX}"))
 }
 
+/// The scalar functions by their categories, under ksqlDB's names.
+const CATEGORIES: &[(&str, &[ScalarFunction])] = &[
+    ("MATHEMATICAL", number::FUNCTIONS),
+    ("ARRAY", array::FUNCTIONS),
+    ("MAP", map::FUNCTIONS),
+    ("LAMBDA", lambda::FUNCTIONS),
+    ("STRING", text::FUNCTIONS),
+    ("STRING", split::FUNCTIONS),
+    ("STRING", mask::FUNCTIONS),
+    ("REGULAR EXPRESSION", regex::FUNCTIONS),
+    ("JSON", json::FUNCTIONS),
+    ("CONVERSION", bytes::FUNCTIONS),
+    ("CONDITIONAL", choice::FUNCTIONS),
+    ("DATE / TIME", time::FUNCTIONS),
+    ("URL", url::FUNCTIONS),
+    #[cfg(test)]
+    ("OTHER", tests::FUNCTIONS),
+];
+
+/// Every scalar function with its category.
+pub(crate) fn scalars_by_category() -> impl Iterator<Item = (&'static str, &'static ScalarFunction)> {
+    CATEGORIES.iter().flat_map(|(category, table)| table.iter().map(|function| (*category, function)))
+}
+
 /// Every scalar function.
 pub(crate) fn scalars() -> impl Iterator<Item = &'static ScalarFunction> {
-    let tables = [
-        number::FUNCTIONS,
-        array::FUNCTIONS,
-        map::FUNCTIONS,
-        lambda::FUNCTIONS,
-        text::FUNCTIONS,
-        split::FUNCTIONS,
-        mask::FUNCTIONS,
-        regex::FUNCTIONS,
-        json::FUNCTIONS,
-        bytes::FUNCTIONS,
-        choice::FUNCTIONS,
-        time::FUNCTIONS,
-        url::FUNCTIONS,
-    ];
-    #[cfg(test)]
-    let tables = tables.into_iter().chain([tests::FUNCTIONS]);
-    tables.into_iter().flatten()
+    scalars_by_category().map(|(_, function)| function)
 }
 
 /// Every name of every function of every kind, for hints.
@@ -260,12 +268,11 @@ impl ScalarFunction {
         self.resolve_with::<()>(&args, &mut |_, _| Err(())).ok()
     }
 
-    /// The first signature that takes these arguments. `lambda` binds the body of the lambda at an index, given the types
-    /// of its parameters, and says the body's type.
+    /// The first signature that takes these arguments.
     pub(crate) fn resolve_with<E>(
         &self,
         args: &[Argument],
-        lambda: &mut dyn FnMut(usize, &[SqlType]) -> Result<SqlType, E>,
+        lambda: &mut BindLambda<'_, E>,
     ) -> Result<Resolved, Unresolved<E>> {
         for signature in self.signatures {
             match signature::fit(signature.params, signature.returns, args, lambda) {
@@ -295,5 +302,16 @@ impl ScalarFunction {
     /// The signatures in words, such as `ROUND(DOUBLE, INTEGER)`.
     pub(crate) fn usages(&self) -> Vec<String> {
         self.signatures.iter().map(|s| format!("{}({})", self.name, s.params.words())).collect()
+    }
+
+    /// What `DESCRIBE FUNCTION` says: what it does, its other names, and every way to call it with what comes out.
+    pub(crate) fn description(&self) -> String {
+        let mut lines = vec![self.doc.to_owned()];
+        if !self.aliases.is_empty() {
+            lines.push(format!("Also called {}.", self.aliases.join(", ")));
+        }
+        let variations = self.usages().into_iter().zip(self.signatures);
+        lines.extend(variations.map(|(usage, signature)| format!("{usage} → {}", signature.returns.words())));
+        lines.join("\n")
     }
 }

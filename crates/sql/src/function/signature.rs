@@ -17,15 +17,15 @@ pub(crate) enum Param {
     /// Any type. The same letter stands for the same type in the whole signature: arguments widen to the common one.
     Generic(char),
     /// `ARRAY` of it.
-    Array(&'static Param),
+    Array(&'static Self),
     /// `MAP` of a key and a value.
-    Map(&'static Param, &'static Param),
+    Map(&'static Self, &'static Self),
     /// Any `STRUCT`.
     Struct,
     /// Any type, whatever the others are.
     Any,
     /// A lambda: what its parameters are, and what it gives. A result of a fixed or known type is cast to it.
-    Lambda(&'static [Param], &'static Param),
+    Lambda(&'static [Self], &'static Self),
     /// A unit of time as a bare word, such as `MINUTES`; the function gets its length in milliseconds as a `BIGINT`.
     Unit,
 }
@@ -87,6 +87,9 @@ pub(crate) enum Misfit<E> {
     Result(String),
 }
 
+/// Binds the body of the lambda at an index, given the types of its parameters, and says the body's type.
+pub(crate) type BindLambda<'b, E> = dyn FnMut(usize, &[SqlType]) -> Result<SqlType, E> + 'b;
+
 /// What the type variables stand for.
 type Variables = BTreeMap<char, SqlType>;
 
@@ -129,6 +132,18 @@ impl Params {
             Self::Same(_, _) => "any type, the same type, …".to_owned(),
             Self::Of(params) => list(params),
             Self::Variadic(params) => format!("{}, …", list(params)),
+        }
+    }
+}
+
+impl Returns {
+    /// In words, such as `ARRAY<T>`.
+    pub(crate) fn words(self) -> String {
+        match self {
+            Self::Type(sql_type) => sql_type.to_string(),
+            Self::Same => "the type of the first argument".to_owned(),
+            Self::Of(param) => param.words(),
+            Self::Computed(_) => "a type that depends on the arguments".to_owned(),
         }
     }
 }
@@ -194,12 +209,12 @@ impl Param {
     }
 }
 
-/// Matches a call with a signature. `lambda` binds the body of the lambda at an index, given the types of its parameters.
+/// Matches a call with a signature.
 pub(crate) fn fit<E>(
     params: Params,
     returns: Returns,
     args: &[Argument],
-    lambda: &mut dyn FnMut(usize, &[SqlType]) -> Result<SqlType, E>,
+    lambda: &mut BindLambda<'_, E>,
 ) -> Result<Fit, Misfit<E>> {
     let list = params.list(args.len()).ok_or(Misfit::Arguments)?;
     let mut variables = Variables::new();
@@ -308,15 +323,20 @@ fn wider(a: SqlType, b: SqlType) -> Option<SqlType> {
         }
         (SqlType::Struct(a), SqlType::Struct(b)) => cast::common_struct(a, b, wider),
         _ => {
-            let (a, b) = (as_decimal(a)?, as_decimal(b)?);
-            let (SqlType::Decimal { precision: p, scale: s }, SqlType::Decimal { precision: q, scale: t }) = (a, b)
-            else {
-                return None;
-            };
-            let scale = s.max(t);
-            let precision = p.saturating_sub(s).max(q.saturating_sub(t)).saturating_add(scale);
+            let (whole_a, scale_a) = whole_and_scale(a)?;
+            let (whole_b, scale_b) = whole_and_scale(b)?;
+            let scale = scale_a.max(scale_b);
+            let precision = whole_a.max(whole_b).saturating_add(scale);
             (precision <= crate::Decimal::PRECISION_MAX).then_some(SqlType::Decimal { precision, scale })
         }
+    }
+}
+
+/// How many digits stand before the point, and how many behind it.
+fn whole_and_scale(sql_type: SqlType) -> Option<(u8, u8)> {
+    match as_decimal(sql_type)? {
+        SqlType::Decimal { precision, scale } => Some((precision.saturating_sub(scale), scale)),
+        _ => None,
     }
 }
 
@@ -363,6 +383,7 @@ mod tests {
     #[test]
     fn lambdas_settle_what_values_leave_open() {
         const PARAMS: Params = Params::Of(&[Param::Array(&T), Param::Lambda(&[T], &U)]);
+        const REDUCE: Params = Params::Of(&[Param::Array(&T), U, Param::Lambda(&[U, T], &U)]);
         let args = [Argument::Value(Some(SqlType::array(SqlType::Int))), Argument::Lambda(1)];
         let mut seen = Vec::new();
         let fit = fit::<()>(PARAMS, Returns::Of(Param::Array(&U)), &args, &mut |index, types| {
@@ -371,7 +392,6 @@ mod tests {
         });
         assert_eq!(seen, [(1, vec![SqlType::Int])]);
         assert_eq!(fit.ok().map(|fit| fit.returns), Some(SqlType::array(SqlType::Varchar)));
-        const REDUCE: Params = Params::Of(&[Param::Array(&T), U, Param::Lambda(&[U, T], &U)]);
         let args = [args[0], Argument::Value(Some(SqlType::BigInt)), Argument::Lambda(2)];
         let reduced = fitted(REDUCE, Returns::Of(U), &args, SqlType::Int);
         assert_eq!(reduced.map(|fit| fit.args[2]), Some(SqlType::BigInt));

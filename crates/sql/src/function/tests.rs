@@ -1,6 +1,7 @@
 //! Goal: functions give what ksqlDB's give; names and documentation are in order. The tables in `tests/` have one line per
 //! behaviour: the call, and what comes out.
 
+mod any_values;
 mod collections;
 mod lambdas;
 mod numbers;

@@ -195,7 +195,7 @@ fn drop_type(catalog: &mut Catalog, name: &Name, if_exists: bool, mistakes: &mut
 fn describe_function(name: &Name, mistakes: &mut Mistakes) -> Option<Action> {
     let upper = name.text.to_uppercase();
     let text = if let Some(function) = scalar(&upper) {
-        format!("{}\n{}", function.doc, function.usages().join("\n"))
+        function.description()
     } else if let Some(function) = aggregate::find(&upper) {
         format!("{}\n{}", function.doc, function.usage)
     } else if let Some(function) = table::find(&upper) {

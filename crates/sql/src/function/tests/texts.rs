@@ -281,6 +281,9 @@ fn urls() -> Vec<Case> {
         URL_EXTRACT_HOST(t("http://www.test.com/?query#fragment")) => t("www.test.com");
         URL_EXTRACT_HOST(t("http://[::1]:80/")) => t("[::1]");
         URL_EXTRACT_HOST(t("mailto:a@b.de")) => N;
+        URL_EXTRACT_HOST(t("http://10.0.0.1/")) => t("10.0.0.1");
+        URL_EXTRACT_HOST(t("http://257.1/")) => N;
+        URL_EXTRACT_HOST(t("http://257.1/bogus/[url")) => Fails("square bracket");
         URL_EXTRACT_HOST(t("http://a b/")) => Fails("is no URL");
         URL_EXTRACT_PORT(full()) => i(8080);
         URL_EXTRACT_PORT(t("http://test@confluent.io")) => N;

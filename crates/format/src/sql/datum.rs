@@ -104,7 +104,7 @@ impl Datum<'_> {
             Self::Int(v) => Some(f64::from(*v)),
             #[expect(clippy::cast_precision_loss, reason = "documented: as in Java")]
             Self::BigInt(v) => Some(*v as f64),
-            Self::Decimal(v) => v.to_string().parse().ok(),
+            Self::Decimal(v) => Some(v.to_f64()),
             Self::Double(v) => Some(*v),
             _ => None,
         }

@@ -24,13 +24,18 @@ impl Decimal {
     pub const PRECISION_MAX: u8 = 38;
 
     /// `unscaled` × 10^-`scale`.
-    #[expect(clippy::as_conversions, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the two halves of one number")]
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the two halves of one number"
+    )]
     pub const fn new(unscaled: i128, scale: u8) -> Self {
         Self { high: (unscaled >> 64) as i64, low: unscaled as u64, scale }
     }
 
     /// The digits as one whole number.
-    #[expect(clippy::as_conversions, clippy::cast_lossless, reason = "the two halves of one number; `From` is not const")]
+    #[expect(clippy::as_conversions, reason = "the two halves of one number; `From` is not const")]
     pub const fn unscaled(self) -> i128 {
         ((self.high as i128) << 64) | self.low as i128
     }
@@ -140,13 +145,13 @@ impl Decimal {
     /// # Errors
     /// [`DecimalFault`] where the text is no number, or has more than `precision` digits.
     pub fn parse(text: &str, precision: u8, scale: u8) -> Result<Self, DecimalFault> {
-        let number = Digits::read(text).ok_or(DecimalFault::NoNumber)?;
+        let number = Written::read(text).ok_or(DecimalFault::NoNumber)?;
         number.at_scale(scale).filter(|value| value.fits(precision)).ok_or(DecimalFault::TooLarge)
     }
 
     /// Reads a number with all of its digits, such as `12.340`; `None` where it is none, or where they are too many.
     pub fn parse_exactly(text: &str) -> Option<Self> {
-        let number = Digits::read(text)?;
+        let number = Written::read(text)?;
         let scale = u8::try_from(number.exponent.min(0).unsigned_abs()).ok()?;
         let value = number.at_scale(scale)?;
         (scale <= Self::PRECISION_MAX && value.fits(Self::PRECISION_MAX)).then_some(value)
@@ -158,13 +163,23 @@ impl Decimal {
     /// [`DecimalFault`] where it is no number or does not fit.
     pub fn from_f64(value: f64, precision: u8, scale: u8) -> Result<Self, DecimalFault> {
         // All digits that the binary number has, as far as 38 of them can ever ask for.
-        let mut number = Digits::read(&format!("{value:.80e}")).ok_or(DecimalFault::NoNumber)?;
+        let mut number = Written::read(&format!("{value:.80e}")).ok_or(DecimalFault::NoNumber)?;
         number.round_to(precision.into());
         number.at_scale(scale).filter(|value| value.fits(precision)).ok_or(DecimalFault::TooLarge)
     }
 
     /// The nearest double.
     pub fn to_f64(self) -> f64 {
+        const EXACT: u128 = 1 << 53;
+        let unscaled = self.unscaled();
+        // Both numbers are doubles without a loss, so that the one division is rounded right.
+        if unscaled.unsigned_abs() < EXACT
+            && let Some(divisor) = DIVISORS.get(usize::from(self.scale))
+            && let Ok(unscaled) = i64::try_from(unscaled)
+        {
+            #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "less than 2^53")]
+            return unscaled as f64 / divisor;
+        }
         self.to_string().parse().unwrap_or(f64::NAN)
     }
 
@@ -180,7 +195,7 @@ impl Decimal {
         if other == 0.0 {
             return Some(sign);
         }
-        let number = Digits::read(&format!("{other:e}"))?;
+        let number = Written::read(&format!("{other:e}"))?;
         // Seventeen digits at the most; with what stands behind the point they fit, or are too small to tell from zero.
         let Ok(shift) = u8::try_from(number.exponent.min(0).unsigned_abs()) else {
             return Some(if sign.is_eq() { 0.0_f64.partial_cmp(&other)? } else { sign });
@@ -189,7 +204,8 @@ impl Decimal {
         let at = |value: i128, scale: u8| {
             i256::from_i128(value).checked_mul(power_of_ten(common.saturating_sub(scale).into())?)
         };
-        let other_digits = if number.exponent > 0 { number.at_scale(0)?.unscaled() } else { number.value()? };
+        let other_digits =
+            if number.exponent > 0 { number.at_scale(0)?.unscaled() } else { number.value()? };
         match (at(self.unscaled(), self.scale), at(other_digits, shift)) {
             (Some(a), Some(b)) => Some(a.cmp(&b)),
             // So many digits behind the point: the double is next to zero.
@@ -228,6 +244,12 @@ impl Decimal {
     }
 }
 
+/// The powers of ten that are doubles without a loss.
+const DIVISORS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19, 1e20, 1e21, 1e22,
+];
+
 /// Why something is no decimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecimalFault {
@@ -255,18 +277,17 @@ fn half_up(a: i256, b: i256) -> Option<i256> {
 }
 
 /// A number as it is written: digits × 10^exponent. Zeros in front are left out.
-struct Digits {
+struct Written {
     negative: bool,
     digits: Vec<u8>,
     exponent: i64,
 }
 
-impl Digits {
+impl Written {
     fn read(text: &str) -> Option<Self> {
         let (negative, rest) = match text.as_bytes() {
             [b'-', rest @ ..] => (true, rest),
-            [b'+', rest @ ..] => (false, rest),
-            rest => (false, rest),
+            [b'+', rest @ ..] | rest => (false, rest),
         };
         let end = rest.iter().position(|byte| matches!(byte, b'e' | b'E'));
         let (number, power) = end.map_or((rest, None), |end| {
@@ -332,7 +353,8 @@ impl Digits {
 
     /// The number with so many digits behind the point, rounded half up; `None` where it does not fit.
     fn at_scale(&self, scale: u8) -> Option<Decimal> {
-        let mut number = Self { negative: self.negative, digits: self.digits.clone(), exponent: self.exponent };
+        let mut number =
+            Self { negative: self.negative, digits: self.digits.clone(), exponent: self.exponent };
         if number.digits.is_empty() {
             return Some(Decimal::new(0, scale));
         }
@@ -367,7 +389,8 @@ impl PartialOrd for Decimal {
 impl Ord for Decimal {
     fn cmp(&self, other: &Self) -> Ordering {
         let (a, b) = (self.unscaled(), other.unscaled());
-        let widened = |value: i128, by: u8| 10_i128.checked_pow(by.into()).and_then(|ten| value.checked_mul(ten));
+        let widened =
+            |value: i128, by: u8| 10_i128.checked_pow(by.into()).and_then(|ten| value.checked_mul(ten));
         match self.scale.cmp(&other.scale) {
             Ordering::Equal => a.cmp(&b),
             // What does not fit when it is widened is farther from zero than anything that does.
@@ -445,9 +468,13 @@ mod tests {
 
     #[test]
     fn doubles_are_rounded_twice_as_in_ksqldb() {
-        for (value, precision, scale, text) in
-            [(0.99, 2, 1, "1.0"), (0.1, 2, 1, "0.1"), (1.005, 3, 2, "1.00"), (1.005, 4, 2, "1.01"), (-2.5, 1, 0, "-3")]
-        {
+        for (value, precision, scale, text) in [
+            (0.99, 2, 1, "1.0"),
+            (0.1, 2, 1, "0.1"),
+            (1.005, 3, 2, "1.00"),
+            (1.005, 4, 2, "1.01"),
+            (-2.5, 1, 0, "-3"),
+        ] {
             assert_eq!(Decimal::from_f64(value, precision, scale).unwrap().to_string(), text, "{value}");
         }
         for value in [10.0, f64::INFINITY, f64::NAN, 9.96] {
@@ -478,6 +505,9 @@ mod tests {
         assert_eq!(text(d("1.25").rescale(1)), some("1.3"));
         assert_eq!(text(d("1.25").rescale_exactly(1)), None);
         assert_eq!(d("-1.9").trunc(), -1);
+        for text in ["0.1", "-12345.678", "9007199254740991", "0.3000000000000000000000000001", "1e30"] {
+            assert_eq!(d(text).to_f64().to_bits(), text.parse::<f64>().unwrap().to_bits(), "{text}");
+        }
     }
 
     #[test]

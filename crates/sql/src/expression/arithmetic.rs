@@ -5,8 +5,6 @@ use super::{ArithmeticOp, Fault};
 use crate::function::as_decimal;
 use crate::{Datum, Decimal, SqlType};
 
-pub(crate) use super::compare::order;
-
 /// Whole numbers: checked, with Java's division that cuts off towards zero.
 pub(crate) trait Whole: Copy {
     const TYPE: SqlType;
@@ -79,7 +77,9 @@ pub(crate) fn decimal(op: ArithmeticOp, a: Decimal, b: Decimal, sql_type: SqlTyp
         ArithmeticOp::Add => a.add(b, scale),
         ArithmeticOp::Subtract => a.add(b.negated(), scale),
         ArithmeticOp::Multiply => a.multiply(b, scale),
-        ArithmeticOp::Divide | ArithmeticOp::Modulo if b.unscaled() == 0 => return Err(Fault::DivisionByZero),
+        ArithmeticOp::Divide | ArithmeticOp::Modulo if b.unscaled() == 0 => {
+            return Err(Fault::DivisionByZero);
+        }
         ArithmeticOp::Divide => a.divide(b, scale),
         ArithmeticOp::Modulo => a.remainder(b, scale),
     };
@@ -117,22 +117,22 @@ pub(crate) fn result_type(op: ArithmeticOp, a: SqlType, b: SqlType) -> Option<Sq
     if !matches!((a, b), (SqlType::Decimal { .. }, _) | (_, SqlType::Decimal { .. })) {
         return Some(a.max(b));
     }
-    let (p, s) = digits(a)?;
-    let (q, t) = digits(b)?;
-    let (whole_a, whole_b) = (p.saturating_sub(s), q.saturating_sub(t));
+    let (digits_a, scale_a) = digits(a)?;
+    let (digits_b, scale_b) = digits(b)?;
+    let (whole_a, whole_b) = (digits_a.saturating_sub(scale_a), digits_b.saturating_sub(scale_b));
     Some(match op {
         ArithmeticOp::Add | ArithmeticOp::Subtract => {
-            let (whole, scale) = (whole_a.max(whole_b), s.max(t));
+            let (whole, scale) = (whole_a.max(whole_b), scale_a.max(scale_b));
             let scale = scale.min(38_u16.saturating_sub(whole));
             made((whole + scale + 1).min(38), scale)
         }
-        ArithmeticOp::Multiply => capped(p + q + 1, s + t),
+        ArithmeticOp::Multiply => capped(digits_a + digits_b + 1, scale_a + scale_b),
         ArithmeticOp::Divide => {
-            let scale = (s + q + 1).max(6);
-            capped(whole_a + t + scale, scale)
+            let scale = (scale_a + digits_b + 1).max(6);
+            capped(whole_a + scale_b + scale, scale)
         }
         ArithmeticOp::Modulo => {
-            let scale = s.max(t);
+            let scale = scale_a.max(scale_b);
             made((whole_a.min(whole_b) + scale).clamp(1, 38), scale)
         }
     })

@@ -20,7 +20,8 @@ pub(crate) fn exists(from: SqlType, to: SqlType) -> bool {
         (T::Array(from), T::Array(to)) => exists(*from, *to),
         (T::Map(from_key, from), T::Map(to_key, to)) => exists(*from_key, *to_key) && exists(*from, *to),
         (T::Struct(from), T::Struct(to)) => {
-            let mut pairs = to.iter().filter_map(|field| Some((field_of(from, field.name)?.1, field.sql_type)));
+            let mut pairs =
+                to.iter().filter_map(|field| Some((field_of(from, field.name)?.1, field.sql_type)));
             pairs.clone().next().is_some() && pairs.all(|(from, to)| exists(from, to))
         }
         (from, to) => from.is_numeric() && to.is_numeric(),
@@ -32,13 +33,15 @@ pub(crate) fn is_safe(from: SqlType, to: SqlType) -> bool {
     use SqlType as T;
     match (from, to) {
         (from, to) if from == to => true,
-        (_, T::Varchar) | (T::Varchar, T::Boolean) | (T::Timestamp, T::Time) | (T::Date, T::Timestamp) => true,
+        (_, T::Varchar) | (T::Varchar, T::Boolean) | (T::Timestamp, T::Time) | (T::Date, T::Timestamp) => {
+            true
+        }
         (T::Array(from), T::Array(to)) => is_safe(*from, *to),
         // Keys that differ may become the same.
         (T::Map(from_key, from), T::Map(to_key, to)) => from_key == to_key && is_safe(*from, *to),
-        (T::Struct(from), T::Struct(to)) => {
-            to.iter().all(|field| field_of(from, field.name).is_none_or(|(_, from)| is_safe(from, field.sql_type)))
-        }
+        (T::Struct(from), T::Struct(to)) => to
+            .iter()
+            .all(|field| field_of(from, field.name).is_none_or(|(_, from)| is_safe(from, field.sql_type))),
         (from, to) => from.is_numeric() && crate::function::widens(Some(from), to),
     }
 }
@@ -279,26 +282,42 @@ mod tests {
     #[test]
     fn there_are_the_casts_that_ksqldb_has() {
         use SqlType::{BigInt, Boolean, Bytes, Date, Double, Int, Time, Timestamp, Varchar};
-        for (from, to) in [(Boolean, Int), (Int, Boolean), (Int, Timestamp), (Timestamp, BigInt), (Date, Time), (Time, Timestamp), (Bytes, Varchar), (Int, Bytes)] {
+        for (from, to) in [
+            (Boolean, Int),
+            (Int, Boolean),
+            (Int, Timestamp),
+            (Timestamp, BigInt),
+            (Date, Time),
+            (Time, Timestamp),
+            (Bytes, Varchar),
+            (Int, Bytes),
+        ] {
             assert!(!exists(from, to), "{from} {to}");
         }
         for (from, to) in [(Varchar, Bytes), (Double, d(3, 2)), (Boolean, Varchar), (Date, Timestamp)] {
             assert!(exists(from, to), "{from} {to}");
         }
-        assert!(exists(SqlType::array(Int), SqlType::array(Varchar)) && !exists(Varchar, SqlType::array(Int)));
+        assert!(
+            exists(SqlType::array(Int), SqlType::array(Varchar)) && !exists(Varchar, SqlType::array(Int))
+        );
         let of = |name| SqlType::structure([(name, Int)]);
-        assert!(exists(of("A"), SqlType::structure([("A", Double), ("B", Int)])) && !exists(of("A"), of("B")));
+        assert!(
+            exists(of("A"), SqlType::structure([("A", Double), ("B", Int)])) && !exists(of("A"), of("B"))
+        );
     }
 
     #[test]
     fn nested_values_are_cast_element_by_element() {
         let from = SqlType::structure([("A", SqlType::array(SqlType::Int)), ("B", SqlType::Int)]);
         let to = SqlType::structure([("C", SqlType::Int), ("A", SqlType::array(SqlType::Varchar))]);
-        let given = Datum::Struct(Arc::from([Datum::Array(Arc::from([Datum::Int(1), Datum::Null])), Datum::Int(2)]));
-        let expected = Datum::Struct(Arc::from([Datum::Null, Datum::Array(Arc::from([text("1"), Datum::Null]))]));
+        let given =
+            Datum::Struct(Arc::from([Datum::Array(Arc::from([Datum::Int(1), Datum::Null])), Datum::Int(2)]));
+        let expected =
+            Datum::Struct(Arc::from([Datum::Null, Datum::Array(Arc::from([text("1"), Datum::Null]))]));
         assert_eq!(value(given, from, to), Ok(expected));
         let doubles = SqlType::map(SqlType::Double, SqlType::Int);
-        let clash = Datum::Map(Arc::from([(Datum::Double(1.0), Datum::Int(1)), (Datum::Double(1.5), Datum::Int(2))]));
+        let clash =
+            Datum::Map(Arc::from([(Datum::Double(1.0), Datum::Int(1)), (Datum::Double(1.5), Datum::Int(2))]));
         assert!(value(clash, doubles, SqlType::map(SqlType::Int, SqlType::Int)).is_err());
     }
 }

@@ -58,10 +58,10 @@ impl Pass<'_> {
     }
 
     fn operand<'n>(&mut self, node: &'n Node, asked: Asked<'_>) -> Operand<'n> {
-        match &node.kind {
-            NodeKind::Literal(value) => Operand::Constant(value.as_borrowed()),
-            _ => Operand::Column(self.node(node, asked)),
+        if let NodeKind::Literal(value) = &node.kind {
+            return Operand::Constant(value.as_borrowed());
         }
+        Operand::Column(self.node(node, asked))
     }
 
     fn node(&mut self, node: &Node, asked: Asked<'_>) -> Column {
@@ -127,16 +127,14 @@ impl Pass<'_> {
             .collect();
         let Some(constants) = constants else { return self.row_by_row(node, asked) };
         let column = self.node(operand, asked);
-        match kernel::one_of(&column, &constants) {
-            Some(found) => Column::Boolean(found),
-            None => {
-                let one = |row: usize| {
-                    let value = column.datum(row);
-                    constants.iter().any(|item| super::CompareOp::Equal.apply(&value, item))
-                };
-                Column::Boolean(BooleanArray::new(BooleanBuffer::collect_bool(column.len(), one), None))
-            }
-        }
+        let found = kernel::one_of(&column, &constants).unwrap_or_else(|| {
+            let one = |row: usize| {
+                let value = column.datum(row);
+                constants.iter().any(|item| super::CompareOp::Equal.apply(&value, item))
+            };
+            BooleanArray::new(BooleanBuffer::collect_bool(column.len(), one), None)
+        });
+        Column::Boolean(found)
     }
 
     /// A field of structs, or an element of arrays or maps, without a copy of what it stands in.

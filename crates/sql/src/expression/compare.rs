@@ -59,9 +59,9 @@ pub(crate) fn order(a: &Datum<'_>, b: &Datum<'_>) -> Option<Ordering> {
         (Datum::Boolean(a), Datum::Boolean(b)) => Some(a.cmp(b)),
         (Datum::Varchar(a), Datum::Varchar(b)) => Some(a.cmp(b)),
         (Datum::Bytes(a), Datum::Bytes(b)) => Some(a.cmp(b)),
-        (Datum::Int(a), Datum::Int(b)) | (Datum::Date(a), Datum::Date(b)) | (Datum::Time(a), Datum::Time(b)) => {
-            Some(a.cmp(b))
-        }
+        (Datum::Int(a), Datum::Int(b))
+        | (Datum::Date(a), Datum::Date(b))
+        | (Datum::Time(a), Datum::Time(b)) => Some(a.cmp(b)),
         (Datum::BigInt(a), Datum::BigInt(b)) | (Datum::Timestamp(a), Datum::Timestamp(b)) => Some(a.cmp(b)),
         (Datum::Date(a), Datum::Timestamp(b)) => Some((i64::from(*a) * DAY_MS).cmp(b)),
         (Datum::Timestamp(a), Datum::Date(b)) => Some(a.cmp(&(i64::from(*b) * DAY_MS))),
@@ -91,7 +91,8 @@ pub(crate) fn same(a: &Datum<'_>, b: &Datum<'_>) -> bool {
             a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| same(a, b))
         }
         (Datum::Map(a), Datum::Map(b)) => {
-            let found = |key: &Datum<'_>| b.iter().find(|(other, _)| same(key, other)).map(|(_, value)| value);
+            let found =
+                |key: &Datum<'_>| b.iter().find(|(other, _)| same(key, other)).map(|(_, value)| value);
             a.len() == b.len()
                 && (a.iter().zip(b.iter()).all(|(a, b)| same(&a.0, &b.0) && same(&a.1, &b.1))
                     || a.iter().all(|(key, value)| found(key).is_some_and(|other| same(value, other))))

@@ -1,8 +1,8 @@
 //! Loops over whole columns: comparisons and membership, with what is the same for every row held once.
 
+use super::CompareOp;
 use super::compare::order;
 use super::like::Pattern;
-use super::CompareOp;
 use crate::{Column, Datum, Decimal};
 use arrow_array::{Array as _, BooleanArray, StringArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
@@ -48,7 +48,10 @@ pub(super) fn compare(op: CompareOp, left: &Operand<'_>, right: &Operand<'_>, ro
 /// One bit for every value.
 fn pack<T: Copy>(values: &[T], holds: impl Fn(T) -> bool) -> BooleanBuffer {
     let words = values.chunks(64).map(|chunk| {
-        let bits = chunk.iter().enumerate().fold(0_u64, |bits, (bit, value)| bits | (u64::from(holds(*value)) << bit));
+        let bits = chunk
+            .iter()
+            .enumerate()
+            .fold(0_u64, |bits, (bit, value)| bits | (u64::from(holds(*value)) << bit));
         bits.to_le()
     });
     BooleanBuffer::new(Buffer::from_vec(words.collect()), 0, values.len())

@@ -4,12 +4,26 @@ use super::Fault;
 
 /// A compiled pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pattern(Vec<Part>);
+pub(crate) enum Pattern {
+    /// No wildcards.
+    Exact(String),
+    /// `text%`.
+    Prefix(String),
+    /// `%text`.
+    Suffix(String),
+    /// `%text%`.
+    Contains(String),
+    /// All others.
+    Parts(Vec<Part>),
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(crate) enum Part {
+    /// This character.
     Char(char),
+    /// Any one character.
     One,
+    /// Any text.
     Any,
 }
 
@@ -36,17 +50,43 @@ impl Pattern {
             });
         }
         parts.dedup_by(|a, b| *a == Part::Any && *b == Part::Any);
-        Ok(Self(parts))
+        Ok(Self::shaped(parts))
     }
 
-    /// Whether all of `text` matches. Takes at most length × length steps: there is one place to go back to.
+    /// The shape that is fastest to look for.
+    fn shaped(parts: Vec<Part>) -> Self {
+        let text = |parts: &[Part]| {
+            let chars = parts.iter().map(|part| if let Part::Char(c) = part { Some(*c) } else { None });
+            chars.collect::<Option<String>>()
+        };
+        let shape = match parts.as_slice() {
+            [Part::Any, middle @ .., Part::Any] => text(middle).map(Self::Contains),
+            [Part::Any, end @ ..] => text(end).map(Self::Suffix),
+            [start @ .., Part::Any] => text(start).map(Self::Prefix),
+            all => text(all).map(Self::Exact),
+        };
+        shape.unwrap_or(Self::Parts(parts))
+    }
+
+    /// Whether all of `text` matches. Takes at most length × length steps.
     pub(crate) fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Exact(exact) => text == exact,
+            Self::Prefix(start) => text.starts_with(start.as_str()),
+            Self::Suffix(end) => text.ends_with(end.as_str()),
+            Self::Contains(middle) => text.contains(middle.as_str()),
+            Self::Parts(parts) => Self::parts_match(parts, text),
+        }
+    }
+
+    /// There is one place to go back to: behind the last wildcard of any text.
+    fn parts_match(parts: &[Part], text: &str) -> bool {
         let mut rest = text.chars();
         let mut part = 0;
         let mut back = None;
         loop {
             let before = rest.clone();
-            match (self.0.get(part), rest.next()) {
+            match (parts.get(part), rest.next()) {
                 (Some(Part::Any), _) => {
                     part += 1;
                     back = Some((part, before.clone()));
@@ -91,6 +131,15 @@ mod tests {
             ("50!%", Some('!'), "50%", true),
             ("50!%", Some('!'), "50x", false),
             ("a.c", None, "abc", false),
+            ("%%", None, "", true),
+            ("press%%", None, "pre", false),
+            ("%ess", None, "press", true),
+            ("%ess", None, "essx", false),
+            ("%re%", None, "press", true),
+            ("%re%", None, "rpes", false),
+            ("press", None, "press", true),
+            ("press", None, "pressx", false),
+            ("!%%", Some('!'), "%x", true),
         ] {
             assert_eq!(Pattern::compile(pattern, escape).unwrap().matches(text), matches, "{pattern} {text}");
         }

@@ -49,7 +49,9 @@ mod tests {
     #[test]
     fn arrays_count_from_one_and_from_the_end() {
         let array = Datum::Array(Arc::from([Datum::Int(10), Datum::Int(20), Datum::Int(30)]));
-        for (at, expected) in [(1, Some(10)), (3, Some(30)), (4, None), (0, None), (-1, Some(30)), (-3, Some(10)), (-4, None)] {
+        for (at, expected) in
+            [(1, Some(10)), (3, Some(30)), (4, None), (0, None), (-1, Some(30)), (-3, Some(10)), (-4, None)]
+        {
             assert_eq!(index(&array, &Datum::Int(at)), expected.map(Datum::Int).as_ref(), "{at}");
         }
         assert_eq!(index(&array, &Datum::BigInt(i64::MIN)), None);

@@ -15,7 +15,7 @@ use std::cell::Cell;
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a, 'c> {
     batch: &'a Batch,
-    row: usize,
+    index: usize,
     locals: Option<&'a Locals<'a>>,
     /// How often lambdas have been called for this row.
     calls: &'c Cell<usize>,
@@ -24,7 +24,7 @@ pub(super) struct Row<'a, 'c> {
 /// The arguments of a lambda, and of those around it.
 struct Locals<'a> {
     values: &'a [Datum<'static>],
-    outer: Option<&'a Locals<'a>>,
+    outer: Option<&'a Self>,
 }
 
 impl<'a> Row<'a, '_> {
@@ -40,12 +40,12 @@ impl<'a> Row<'a, '_> {
 impl Node {
     /// The value for one row. Text is borrowed from the batch or from this node where it can be.
     pub(crate) fn at<'a>(&'a self, batch: &'a Batch, row: usize) -> Result<Datum<'a>, Fault> {
-        self.value(Row { batch, row, locals: None, calls: &Cell::new(0) })
+        self.value(Row { batch, index: row, locals: None, calls: &Cell::new(0) })
     }
 
     fn value<'a>(&'a self, row: Row<'a, '_>) -> Result<Datum<'a>, Fault> {
         Ok(match &self.kind {
-            NodeKind::Column(slot) => row.batch.columns[*slot].datum(row.row),
+            NodeKind::Column(slot) => row.batch.columns[*slot].datum(row.index),
             NodeKind::Literal(value) => value.as_borrowed(),
             NodeKind::Now => Datum::BigInt(row.batch.now_ms),
             NodeKind::Param { depth, index } => {
@@ -83,15 +83,8 @@ impl Node {
                 Datum::Boolean(found)
             }
             NodeKind::Like { operand, pattern, compiled, escape } => {
-                let operand = operand.value(row)?;
-                let pattern = pattern.value(row)?;
-                let (Some(text), Some(pattern)) = (operand.as_str(), pattern.as_str()) else {
-                    return Ok(Datum::Boolean(false));
-                };
-                Datum::Boolean(match compiled {
-                    Some(compiled) => compiled.matches(text),
-                    None => Pattern::compile(pattern, *escape)?.matches(text),
-                })
+                let (text, pattern) = (operand.value(row)?, pattern.value(row)?);
+                Datum::Boolean(like(&text, &pattern, compiled.as_ref(), *escape)?)
             }
             NodeKind::Case { branches, otherwise } => {
                 for (when, then) in branches {
@@ -103,15 +96,7 @@ impl Node {
             }
             NodeKind::Cast(operand) => cast::value(operand.value(row)?, operand.sql_type, self.sql_type)?,
             NodeKind::Field { .. } | NodeKind::Index { .. } => self.part(row)?,
-            NodeKind::Array(nodes) => bounded(Datum::Array(all(nodes, row)?.into()))?,
-            NodeKind::Struct(nodes) => bounded(Datum::Struct(all(nodes, row)?.into()))?,
-            NodeKind::Map(entries) => {
-                let mut made = Vec::with_capacity(entries.len());
-                for (key, value) in entries {
-                    made.push((key.value(row)?.into_owned(), value.value(row)?.into_owned()));
-                }
-                bounded(nested::map(made)?)?
-            }
+            NodeKind::Array(_) | NodeKind::Map(_) | NodeKind::Struct(_) => self.made(row)?,
             NodeKind::Call { call, args, lambdas } => {
                 let mut values = Vec::with_capacity(args.len());
                 for arg in args {
@@ -130,7 +115,8 @@ impl Node {
     fn lambda(&self, row: Row<'_, '_>, params: &[Datum<'static>]) -> Result<Datum<'static>, Fault> {
         let calls = row.calls.get();
         if calls >= LAMBDA_CALLS_MAX {
-            let message = format!("the lambdas would be called more than {LAMBDA_CALLS_MAX} times for one row");
+            let message =
+                format!("the lambdas would be called more than {LAMBDA_CALLS_MAX} times for one row");
             return Err(Fault::TooLarge(message));
         }
         row.calls.set(calls + 1);
@@ -138,10 +124,28 @@ impl Node {
         Ok(self.value(Row { locals: Some(&locals), ..row })?.into_owned())
     }
 
+    /// An array, map or struct.
+    fn made<'a>(&'a self, row: Row<'a, '_>) -> Result<Datum<'a>, Fault> {
+        bounded(match &self.kind {
+            NodeKind::Array(nodes) => Datum::Array(all(nodes, row)?.into()),
+            NodeKind::Struct(nodes) => Datum::Struct(all(nodes, row)?.into()),
+            NodeKind::Map(entries) => {
+                let mut made = Vec::with_capacity(entries.len());
+                for (key, value) in entries {
+                    made.push((key.value(row)?.into_owned(), value.value(row)?.into_owned()));
+                }
+                nested::map(made)?
+            }
+            _ => Datum::Null,
+        })
+    }
+
     /// A part of a nested value; borrowed from where that stands, if it stands anywhere.
     fn part<'a>(&'a self, row: Row<'a, '_>) -> Result<Datum<'a>, Fault> {
-        if let Some(found) = self.standing(row)? {
-            return Ok(found.map_or(Datum::Null, Datum::as_borrowed));
+        match self.standing(row)? {
+            Standing::Here(value) => return Ok(value.as_borrowed()),
+            Standing::Nothing => return Ok(Datum::Null),
+            Standing::Nowhere => {}
         }
         Ok(match &self.kind {
             NodeKind::Field { operand, place } => nested::field(&operand.value(row)?, *place).cloned(),
@@ -154,29 +158,57 @@ impl Node {
         .unwrap_or(Datum::Null))
     }
 
-    /// The value where it stands, in a column or an argument of a lambda: `Some(None)` where there is none in it.
-    /// `None` where it is computed, and stands nowhere.
-    fn standing<'a>(&'a self, row: Row<'a, '_>) -> Result<Option<Option<&'a Datum<'static>>>, Fault> {
+    fn standing<'a>(&'a self, row: Row<'a, '_>) -> Result<Standing<'a>, Fault> {
         Ok(match &self.kind {
             NodeKind::Column(slot) => match &row.batch.columns[*slot] {
-                Column::Nested(nested) => Some(nested.values().get(row.row)),
-                _ => None,
+                Column::Nested(nested) => nested.values().get(row.index).into(),
+                _ => Standing::Nowhere,
             },
-            NodeKind::Param { depth, index } => Some(row.param(*depth, *index)),
-            NodeKind::Literal(value) => Some(Some(value)),
-            NodeKind::Field { operand, place } => {
-                operand.standing(row)?.map(|found| found.and_then(|value| nested::field(value, *place)))
-            }
+            NodeKind::Param { depth, index } => row.param(*depth, *index).into(),
+            NodeKind::Literal(value) => Standing::Here(value),
+            NodeKind::Field { operand, place } => match operand.standing(row)? {
+                Standing::Here(value) => nested::field(value, *place).into(),
+                other => other,
+            },
             NodeKind::Index { operand, index } => match operand.standing(row)? {
-                Some(found) => {
-                    let index = index.value(row)?;
-                    Some(found.and_then(|value| nested::index(value, &index)))
+                Standing::Here(value) => nested::index(value, &index.value(row)?).into(),
+                Standing::Nothing => {
+                    index.value(row)?;
+                    Standing::Nothing
                 }
-                None => None,
+                Standing::Nowhere => Standing::Nowhere,
             },
-            _ => None,
+            _ => Standing::Nowhere,
         })
     }
+}
+
+/// Where a value stands: in a column, an argument of a lambda, a literal, or inside of one of these.
+enum Standing<'a> {
+    Here(&'a Datum<'static>),
+    /// There is none at its place.
+    Nothing,
+    /// It is computed.
+    Nowhere,
+}
+
+impl<'a> From<Option<&'a Datum<'static>>> for Standing<'a> {
+    fn from(found: Option<&'a Datum<'static>>) -> Self {
+        found.map_or(Self::Nothing, Self::Here)
+    }
+}
+
+fn like(
+    text: &Datum<'_>,
+    pattern: &Datum<'_>,
+    compiled: Option<&Pattern>,
+    escape: Option<char>,
+) -> Result<bool, Fault> {
+    let (Some(text), Some(pattern)) = (text.as_str(), pattern.as_str()) else { return Ok(false) };
+    Ok(match compiled {
+        Some(compiled) => compiled.matches(text),
+        None => Pattern::compile(pattern, escape)?.matches(text),
+    })
 }
 
 fn all(nodes: &[Node], row: Row<'_, '_>) -> Result<Vec<Datum<'static>>, Fault> {

@@ -130,7 +130,10 @@ mod tests {
             assert_eq!(parse_timestamp(text), ms, "{text}");
         }
         assert_eq!((parse_date("2024-02-29"), parse_date("2023-02-29")), (Some(19_782), None));
-        assert_eq!((parse_time("10:00"), parse_time("10:00:00.001"), parse_time("10")), (Some(36_000_000), Some(36_000_001), None));
+        assert_eq!(
+            (parse_time("10:00"), parse_time("10:00:00.001"), parse_time("10")),
+            (Some(36_000_000), Some(36_000_001), None)
+        );
     }
 
     #[test]

@@ -52,25 +52,21 @@ fn present(sql_type: SqlType) -> BoxedStrategy<Datum<'static>> {
                 .prop_map(move |v| Datum::Decimal(Decimal::new(v, scale)))
                 .boxed()
         }
-        SqlType::Double => {
-            prop_oneof![(-3i32..4).prop_map(f64::from), any::<f64>(), Just(0.5)].prop_map(Datum::Double).boxed()
-        }
-        SqlType::Varchar => {
-            proptest::sample::select(&TEXTS[..])
-                .prop_flat_map(|pattern| proptest::string::string_regex(pattern).unwrap())
-                .prop_map(|v| Datum::Varchar(Cow::Owned(v)))
-                .boxed()
-        }
+        SqlType::Double => prop_oneof![(-3i32..4).prop_map(f64::from), any::<f64>(), Just(0.5)]
+            .prop_map(Datum::Double)
+            .boxed(),
+        SqlType::Varchar => proptest::sample::select(&TEXTS[..])
+            .prop_flat_map(|pattern| proptest::string::string_regex(pattern).unwrap())
+            .prop_map(|v| Datum::Varchar(Cow::Owned(v)))
+            .boxed(),
         SqlType::Bytes => {
             proptest::collection::vec(any::<u8>(), 0..3).prop_map(|v| Datum::Bytes(Cow::Owned(v))).boxed()
         }
         SqlType::Date => prop_oneof![(-3i32..4), any::<i32>()].prop_map(Datum::Date).boxed(),
         SqlType::Time => (0..86_400_000).prop_map(Datum::Time).boxed(),
-        SqlType::Timestamp => {
-            prop_oneof![(-3i64..4), (-3i64..4).prop_map(|d| d * 86_400_000), any::<i64>()]
-                .prop_map(Datum::Timestamp)
-                .boxed()
-        }
+        SqlType::Timestamp => prop_oneof![(-3i64..4), (-3i64..4).prop_map(|d| d * 86_400_000), any::<i64>()]
+            .prop_map(Datum::Timestamp)
+            .boxed(),
         SqlType::Array(element) => proptest::collection::vec(value(*element), 0..4)
             .prop_map(|values| Datum::Array(values.into()))
             .boxed(),
@@ -117,7 +113,8 @@ fn leaf(sql_type: SqlType, around: &Around) -> BoxedStrategy<Node> {
     let slot = TYPES.iter().position(|t| *t == sql_type);
     let param = around.iter().rev().position(|t| *t == sql_type);
     let literal = value(sql_type).prop_map(move |v| Node::literal(v, sql_type)).boxed();
-    let column = slot.map_or(literal.clone(), |slot| Just(Node::new(NodeKind::Column(slot), sql_type)).boxed());
+    let column =
+        slot.map_or(literal.clone(), |slot| Just(Node::new(NodeKind::Column(slot), sql_type)).boxed());
     let param = param.map_or(column.clone(), |depth| {
         Just(Node::new(NodeKind::Param { depth, index: 0 }, sql_type)).boxed()
     });

@@ -56,7 +56,11 @@ mod tests {
     #[test]
     fn nested_values_print_with_names() {
         let text = |text: &'static str| Datum::Varchar(Cow::Borrowed(text));
-        let inner = SqlType::structure([("A", SqlType::Int), ("b", SqlType::array(SqlType::Varchar)), ("C", SqlType::Int)]);
+        let inner = SqlType::structure([
+            ("A", SqlType::Int),
+            ("b", SqlType::array(SqlType::Varchar)),
+            ("C", SqlType::Int),
+        ]);
         let value = Datum::Struct(Arc::from([
             Datum::Int(1),
             Datum::Array(Arc::from([text("x"), Datum::Null])),

@@ -212,6 +212,7 @@ const CATEGORIES: &[(&str, &[ScalarFunction])] = &[
     ("CONDITIONAL", choice::FUNCTIONS),
     ("DATE / TIME", time::FUNCTIONS),
     ("URL", url::FUNCTIONS),
+    ("OTHER", choice::OTHERS),
     #[cfg(test)]
     ("OTHER", tests::FUNCTIONS),
 ];
@@ -233,7 +234,6 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         .chain(aggregate::AGGREGATES.iter().map(|aggregate| aggregate.name))
         .chain(keyed::KEYED.iter().map(|keyed| keyed.name))
         .chain(table::TABLE_FUNCTIONS.iter().map(|table| table.name))
-        .chain(["AS_VALUE"])
 }
 
 /// The scalar function of this name.

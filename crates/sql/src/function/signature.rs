@@ -101,9 +101,7 @@ impl Params {
                 (types.len() == count).then(|| types.iter().map(|t| Param::Type(*t)).collect())
             }
             Self::Many(sql_type, min) => (count >= min).then(|| vec![Param::Type(sql_type); count]),
-            Self::Same(min, max) => {
-                (min..=max).contains(&count).then(|| vec![Param::Generic('T'); count])
-            }
+            Self::Same(min, max) => (min..=max).contains(&count).then(|| vec![Param::Generic('T'); count]),
             Self::Of(params) => (params.len() == count).then(|| params.to_vec()),
             Self::Variadic(params) => {
                 let last = *params.last()?;
@@ -243,8 +241,7 @@ pub(crate) fn fit<E>(
             _ => None,
         });
     }
-    let args: Vec<_> =
-        list.iter().zip(&given).map(|(param, arg)| param.target(*arg, &variables)).collect();
+    let args: Vec<_> = list.iter().zip(&given).map(|(param, arg)| param.target(*arg, &variables)).collect();
     let returns = match returns {
         Returns::Type(sql_type) => sql_type,
         Returns::Same => *args.first().ok_or(Misfit::Arguments)?,
@@ -373,7 +370,8 @@ mod tests {
             (vec![SqlType::Int, SqlType::Int], None),
         ] {
             let found = fitted(PARAMS, of, &values(&args), SqlType::Int);
-            let expected = expected.map(|(array, element)| Fit { args: vec![array, element], returns: array });
+            let expected =
+                expected.map(|(array, element)| Fit { args: vec![array, element], returns: array });
             assert_eq!(found, expected, "{args:?}");
         }
         let null = fitted(PARAMS, of, &[Argument::Value(Some(ints)), Argument::Value(None)], SqlType::Int);
@@ -413,8 +411,10 @@ mod tests {
         assert_eq!(common(decimal(5, 2), decimal(4, 3)), Some(decimal(6, 3)));
         assert_eq!(common(SqlType::Int, decimal(4, 3)), Some(decimal(13, 3)));
         assert_eq!(common(decimal(38, 0), decimal(38, 38)), None);
-        assert_eq!(common(SqlType::array(SqlType::Int), SqlType::array(SqlType::Double)),
-            Some(SqlType::array(SqlType::Double)));
+        assert_eq!(
+            common(SqlType::array(SqlType::Int), SqlType::array(SqlType::Double)),
+            Some(SqlType::array(SqlType::Double))
+        );
     }
 
     #[test]

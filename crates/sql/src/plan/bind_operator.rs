@@ -40,10 +40,8 @@ pub(super) fn binary(op: BinaryOp, left: Node, right: Node, expr: &Expr) -> Resu
 /// timestamps.
 fn comparable(op: BinaryOp, left: Node, right: Node, expr: &Expr) -> Result<(Node, Node), Mistake> {
     use SqlType as T;
-    let equality = matches!(
-        op,
-        BinaryOp::Equal | BinaryOp::NotEqual | BinaryOp::Distinct | BinaryOp::NotDistinct
-    );
+    let equality =
+        matches!(op, BinaryOp::Equal | BinaryOp::NotEqual | BinaryOp::Distinct | BinaryOp::NotDistinct);
     let (Some(a), Some(b)) = (type_of(&left), type_of(&right)) else {
         let common = common_type([type_of(&left), type_of(&right)]).unwrap_or(T::Varchar);
         return Ok((left.cast_to(common), right.cast_to(common)));
@@ -107,7 +105,8 @@ fn literal_cast(node: Node, to: SqlType) -> Result<Node, String> {
 
 /// The right side of a comparison of `ROWTIME`, `WINDOWSTART` or `WINDOWEND` with a text, as milliseconds.
 pub(super) fn time_of_row(column: &Expr, other: Node) -> Node {
-    let is_time = matches!(&column.kind, ExprKind::Column { name, .. } if TIMES.contains(&name.text.as_str()));
+    let is_time =
+        matches!(&column.kind, ExprKind::Column { name, .. } if TIMES.contains(&name.text.as_str()));
     match &other.kind {
         NodeKind::Literal(Datum::Varchar(text)) if is_time => temporal::parse_timestamp(text.trim())
             .map_or_else(|| other.clone(), |ms| Node::literal(Datum::BigInt(ms), SqlType::BigInt)),
@@ -169,7 +168,9 @@ fn help(op: BinaryOp, left: Option<SqlType>, right: Option<SqlType>) -> &'static
         };
     }
     match () {
-        () if has(T::Timestamp) => "use TIMESTAMPADD(unit, count, timestamp) or TIMESTAMPSUB(unit, count, timestamp)",
+        () if has(T::Timestamp) => {
+            "use TIMESTAMPADD(unit, count, timestamp) or TIMESTAMPSUB(unit, count, timestamp)"
+        }
         () if has(T::Date) => "use DATEADD(unit, count, date) or DATESUB(unit, count, date)",
         () if has(T::Time) => "use TIMEADD(unit, count, time) or TIMESUB(unit, count, time)",
         () if any(|t| matches!(t, T::Array(_))) => "ARRAY_CONCAT, ARRAY_UNION and REDUCE work on arrays",
@@ -238,10 +239,11 @@ fn list_type(common: SqlType, node: &Node, sql_type: SqlType) -> Option<SqlType>
         (common, T::Varchar, Some(Datum::Varchar(text))) if common.is_numeric() => {
             common_type([Some(common), Some(number_type(text)?)])
         }
-        (T::Boolean, T::Varchar, Some(Datum::Varchar(text))) => {
-            matches!(text.trim().to_lowercase().as_str(), "true" | "false" | "yes" | "no" | "t" | "f" | "y" | "n")
-                .then_some(T::Boolean)
-        }
+        (T::Boolean, T::Varchar, Some(Datum::Varchar(text))) => matches!(
+            text.trim().to_lowercase().as_str(),
+            "true" | "false" | "yes" | "no" | "t" | "f" | "y" | "n"
+        )
+        .then_some(T::Boolean),
         (T::Varchar, other, Some(_)) if !other.is_nested() && other != T::Bytes => Some(T::Varchar),
         (T::Varchar, other, _) | (other, T::Varchar, _) if other.is_temporal() => Some(other),
         (T::Bytes, T::Varchar, _) => Some(T::Bytes),

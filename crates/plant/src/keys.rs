@@ -57,6 +57,7 @@ pub const TABLES: &[&TableSpec] = &[
     &KAFKA_USER,
     &KAFKA_QUOTA,
     &HTTP,
+    &SQL,
     &DEVICE,
     &GROUP,
     &TAG,
@@ -75,6 +76,7 @@ pub(crate) const PLANT: TableSpec = TableSpec {
         key("log", "table", "", "[log]", "Where records are kept. In one file only."),
         key("kafka", "table", "", "[kafka]", "The listeners for Kafka clients. In one file only."),
         key("http", "table", "", "[http]", "The listener for the status page and metrics. In one file only."),
+        key("sql", "table", "", "[sql]", "Settings of the queries. In one file only."),
         key(
             "devices",
             "table of devices",
@@ -164,6 +166,42 @@ pub(crate) const LOG: TableSpec = TableSpec {
 };
 
 const LISTEN: &str = "text: an IP address and a port, or `localhost:port`";
+
+/// `[sql]`.
+pub(crate) const SQL: TableSpec = TableSpec {
+    path: "sql",
+    title: "SQL",
+    keys: &[
+        key(
+            "service_id",
+            "text: letters, digits, `_`, `-` and `.`",
+            "",
+            "service_id = \"line2\"",
+            "With `bootstrap_servers`: processes of the same id on one cluster divide the partitions of their queries and take over from one another (`ksql.service.id`). All of them must run the same statements.",
+        ),
+        key(
+            "schema_registry",
+            "text: a URL",
+            "the registry in the log",
+            "schema_registry = \"https://registry.plant:8081\"",
+            "A schema registry that speaks Confluent's REST API, in place of the one that is kept in the log.",
+        ),
+        key(
+            "schema_registry_user",
+            "text",
+            "",
+            "schema_registry_user = \"millstream\"",
+            "The name to sign in there with.",
+        ),
+        key(
+            "schema_registry_password",
+            "text",
+            "",
+            "schema_registry_password = \"${env:REGISTRY_PASSWORD}\"",
+            "The password to that name.",
+        ),
+    ],
+};
 
 /// `[http]`.
 pub(crate) const HTTP: TableSpec = TableSpec {

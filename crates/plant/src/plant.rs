@@ -77,6 +77,8 @@ pub struct Plant {
     pub kafka: Option<KafkaSettings>,
     /// The listener for HTTP; `None` when it is switched off.
     pub http: Option<Listener>,
+    /// Settings of the queries.
+    pub sql: SqlSettings,
     /// The machines, in the order of the files; those of connectors come last.
     pub devices: Vec<Device>,
     /// The statements, in the order they run.
@@ -140,6 +142,30 @@ pub struct LogSettings {
     pub forward_records_per_second: Option<f64>,
     /// How many bytes per second are sent there at most.
     pub forward_bytes_per_second: Option<u64>,
+}
+
+/// Settings of the queries.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SqlSettings {
+    /// Processes of the same id divide the partitions of their queries.
+    pub service_id: Option<String>,
+    /// Another schema registry than that in the log, and the name and password to sign in there with.
+    pub schema_registry: Option<String>,
+    /// The name.
+    pub schema_registry_user: Option<String>,
+    /// The password.
+    pub schema_registry_password: Option<String>,
+}
+
+impl fmt::Debug for SqlSettings {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlSettings")
+            .field("service_id", &self.service_id)
+            .field("schema_registry", &self.schema_registry)
+            .field("schema_registry_user", &self.schema_registry_user)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for LogSettings {

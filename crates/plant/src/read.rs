@@ -69,6 +69,7 @@ struct Top {
     log: Option<Entry>,
     kafka: Option<Entry>,
     http: Option<Entry>,
+    sql: Option<Entry>,
     devices: Vec<Entry>,
     templates: Vec<Entry>,
     /// Where named tables stand, by their dotted path.
@@ -93,6 +94,9 @@ impl Reading<'_> {
             settings::check_loop(servers, kafka, &mut self.out);
         }
         let http = settings::http(http.as_deref().map(|e| under("", e)).as_ref(), &mut self.out);
+        let sql = setting(&top.sql);
+        let sql = sql.as_deref().map(|e| under("", e));
+        let sql = settings::sql(sql.as_ref(), log.bootstrap_servers.is_some(), &mut self.out);
         let mut said = self.devices(&top);
         if self.whole {
             said.extend(connector::devices(
@@ -128,7 +132,7 @@ impl Reading<'_> {
             query::check(&queries, &streams, &built, &mut self.out);
         }
         let devices: Vec<_> = built.into_iter().filter_map(|device| device.device).collect();
-        Some(Plant { folder, log, kafka, http, devices, queries, streams, sources: Sources::default() })
+        Some(Plant { folder, log, kafka, http, sql, devices, queries, streams, sources: Sources::default() })
     }
 
     /// The TOML files of the plant.
@@ -170,7 +174,13 @@ impl Reading<'_> {
         let root = root.map_texts(&mut |text| secret::resolve(text, folder, registry, out));
         let Kind::Table(entries) = root.kind else { return };
         let mut section = Section::over(&entries, &keys::PLANT, String::new(), root.span);
-        for (name, slot) in [("log", &mut top.log), ("kafka", &mut top.kafka), ("http", &mut top.http)] {
+        let slots = [
+            ("log", &mut top.log),
+            ("kafka", &mut top.kafka),
+            ("http", &mut top.http),
+            ("sql", &mut top.sql),
+        ];
+        for (name, slot) in slots {
             if let Some(value) = section.take(name) {
                 single(&value, slot, &mut self.out);
             }

@@ -3,7 +3,7 @@
 use crate::kafka::{KafkaListener, KafkaSettings};
 use crate::kafka_names;
 use crate::keys;
-use crate::plant::{Listener, LogSettings};
+use crate::plant::{Listener, LogSettings, SqlSettings};
 use crate::said::under;
 use crate::section::{Mistakes, Said, Section};
 use crate::text::Text;
@@ -78,6 +78,41 @@ pub(crate) fn log(
     }
     section.finish(out);
     (settings, servers)
+}
+
+/// Reads `[sql]`.
+pub(crate) fn sql(value: Option<&Value<'_>>, on_kafka: bool, out: &mut Mistakes) -> SqlSettings {
+    let mut settings = SqlSettings::default();
+    let Some(mut section) = value.and_then(|value| Section::open(value, &keys::SQL, out)) else {
+        return settings;
+    };
+    if let Some(id) = section.take("service_id").and_then(|value| value.text(out)) {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if id.as_str().is_empty() || !id.as_str().chars().all(fits) {
+            let mistake = Diagnostic::error("service-id", format!("`{}` is no service id", id.as_str()));
+            let mistake = mistake.label("expected letters, digits, `_`, `-` and `.`");
+            out.push(id.locate(mistake.help("for example `\"line2\"`")));
+        } else if !on_kafka {
+            let mistake =
+                Diagnostic::error("service-id", "processes can only share queries through Apache Kafka");
+            let mistake = mistake.label("expected `bootstrap_servers` in `[log]`");
+            out.push(id.locate(mistake.help("add `bootstrap_servers`, or remove the key")));
+        }
+        settings.service_id = Some(id.as_str().to_owned());
+    }
+    if let Some(url) = section.take("schema_registry").and_then(|value| value.text(out)) {
+        if !(url.as_str().starts_with("http://") || url.as_str().starts_with("https://")) {
+            let mistake = Diagnostic::error("schema-registry", format!("`{}` is no URL", url.as_str()));
+            let mistake = mistake.label("expected http:// or https://, a host and a port");
+            out.push(url.locate(mistake.help("for example `\"https://registry.plant:8081\"`")));
+        }
+        settings.schema_registry = Some(url.as_str().to_owned());
+    }
+    let mut text = |name| section.take(name).and_then(|value| value.text(out)).map(|t| t.as_str().to_owned());
+    settings.schema_registry_user = text("schema_registry_user");
+    settings.schema_registry_password = text("schema_registry_password");
+    section.finish(out);
+    settings
 }
 
 /// A cluster that is this plant itself: each record that was sent there would be one more to send, until the disk is full.

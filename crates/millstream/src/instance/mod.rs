@@ -80,9 +80,13 @@ impl Instance {
             scheduler = scheduler.connections_max(handles::for_devices(limit, &plant));
         }
         let scheduler = Arc::new(scheduler);
-        let registry = Arc::new(PlantRegistry::new(log.plant.clone(), clock.clone()));
-        let sql =
+        let registry = PlantRegistry::new(log.plant.clone(), clock.clone(), &plant.sql);
+        let registry = Arc::new(registry.map_err(|error| Failure::failed(error.to_string()))?);
+        let mut sql =
             Engine::new(log.plant.clone(), plant.catalog(), clock.clone()).with_registry(registry.clone());
+        if let Some(service_id) = &plant.sql.service_id {
+            sql = sql.sharing(service_id);
+        }
         let sql = Arc::new(sql);
         let notices = Arc::new(Notices::default());
         let forwarder = log.forwarder.take().map(|task| (task.name().into(), task));

@@ -6,9 +6,7 @@
 //! Over an engine that only this process uses, every slot is its own.
 
 use crate::limits::{RESTART_WAIT_MS_MAX, SLOT_POLL_MS};
-use millstream_bus::{
-    Bus, BusError, FetchLimit, GroupReader, Isolation, Reader as _, StartOffset, TopicSpec, murmur2,
-};
+use millstream_bus::{Bus, BusError, FetchLimit, Isolation, StartOffset, TopicSpec, murmur2};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Functions that choose between values of any type.
+//! Functions that choose between values of any type, and the one that only repeats its argument.
 #![expect(clippy::unnecessary_wraps, reason = "every body has the same shape")]
 
 use super::Params::Same;
@@ -33,6 +33,13 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
         signatures: &[same(2, 2, null_if)],
     },
 ];
+
+pub(super) const OTHERS: &[ScalarFunction] = &[ScalarFunction {
+    name: "AS_VALUE",
+    aliases: &[],
+    doc: "A copy of a key column that goes into the value of the result.",
+    signatures: &[same(1, 1, first)],
+}];
 
 fn first<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
     Ok(args.iter().find(|value| !value.is_null()).cloned().unwrap_or(Datum::Null))

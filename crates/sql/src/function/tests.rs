@@ -198,7 +198,7 @@ fn check(cases: Vec<Case>) {
 
 /// Every scalar function of ksqlDB's reference (0.29), and those that its server has beside them.
 const DOCUMENTED: &str = "ABS ACOS ASIN ATAN ATAN2 CBRT CEIL COS COSH COT DEGREES ENTRIES EXP FLOOR GENERATE_SERIES \
-    GEO_DISTANCE GREATEST LEAST LN LOG PI POWER RADIANS RANDOM ROUND SIGN SIN SINH SQRT TAN TANH TRUNC \
+    GEO_DISTANCE GREATEST LEAST LN LOG PI POWER RADIANS RANDOM ROUND SIGN SIN SINH SQRT TAN TANH TRUNC AS_VALUE \
     ARRAY_CONCAT ARRAY_CONTAINS ARRAY_DISTINCT ARRAY_EXCEPT ARRAY_INTERSECT ARRAY_JOIN ARRAY_LENGTH ARRAY_MAX ARRAY_MIN \
     ARRAY_REMOVE ARRAY_SORT ARRAY_UNION AS_MAP ELT FIELD JSON_ARRAY_CONTAINS MAP_KEYS MAP_VALUES MAP_UNION SLICE \
     CHR CONCAT CONCAT_WS ENCODE EXTRACTJSONFIELD FROM_BYTES IS_JSON_STRING JSON_ARRAY_LENGTH JSON_CONCAT JSON_ITEMS \
@@ -232,6 +232,20 @@ fn every_name_is_unique_and_documented() {
         assert_eq!(name, name.to_uppercase());
     }
     assert!(scalars().all(|f| f.doc.ends_with('.') && !f.signatures.is_empty()));
+}
+
+#[test]
+fn a_description_says_how_a_function_is_called_and_what_it_gives() {
+    assert_eq!(
+        scalar("SUBSTR").map(ScalarFunction::description).as_deref(),
+        Some(
+            "SUBSTRING(text, position[, length]): a part of a text or of bytes.\nAlso called SUBSTR.\n\
+             SUBSTRING(VARCHAR, INTEGER) → VARCHAR\nSUBSTRING(VARCHAR, INTEGER, INTEGER) → VARCHAR\n\
+             SUBSTRING(BYTES, INTEGER) → BYTES\nSUBSTRING(BYTES, INTEGER, INTEGER) → BYTES"
+        )
+    );
+    let transform = scalar("TRANSFORM").map(ScalarFunction::description).unwrap_or_default();
+    assert!(transform.contains("TRANSFORM(ARRAY<T>, (T) => R) → ARRAY<R>"), "{transform}");
 }
 
 #[test]

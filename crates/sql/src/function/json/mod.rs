@@ -7,7 +7,7 @@ use super::Params::{Of, Types};
 use super::split::text;
 use super::text::{owned, str_at};
 use super::{
-    Body, CallTypes, Param, Params, Returns, RowBody, RowFunction, ScalarFunction, Signature, check_elements,
+    Body, CallTypes, Param, Params, Returns, RowBody, RowFunction, ScalarFunction, Signature, check_elements, check_text,
 };
 use crate::Datum;
 use crate::SqlType::{self, Boolean, Int, Varchar};
@@ -194,7 +194,16 @@ fn items<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
         return Ok(Datum::Null);
     }
     check_elements(values.len())?;
-    Ok(Datum::Array(values.iter().map(|value| text(&value.to_string())).collect()))
+    let mut bytes = 0;
+    Ok(Datum::Array(values.iter().map(|value| written(value, &mut bytes)).collect::<Result<_, _>>()?))
+}
+
+/// A value as a text; `bytes` counts what all of them take, which has a limit.
+fn written(value: &Json, bytes: &mut usize) -> Result<Datum<'static>, String> {
+    let made = value.to_string();
+    *bytes = bytes.saturating_add(made.len());
+    check_text(*bytes)?;
+    Ok(owned(made))
 }
 
 fn keys<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
@@ -206,7 +215,9 @@ fn keys<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
 fn records<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
     let Some(Json::Object(members)) = Json::read(str_at(args, 0))? else { return Ok(Datum::Null) };
     check_elements(members.len().saturating_mul(2))?;
-    Ok(Datum::Map(members.iter().map(|(name, value)| (text(name), text(&value.to_string()))).collect()))
+    let mut bytes = 0;
+    let pairs = members.iter().map(|(name, value)| Ok((text(name), written(value, &mut bytes)?)));
+    Ok(Datum::Map(pairs.collect::<Result<_, String>>()?))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every body has the same shape")]

@@ -1,5 +1,6 @@
 //! JSON values that keep their numbers as they were written, to be looked into and written again without white space.
 
+use crate::limits::VALUE_BYTES_MAX;
 use millstream_format::sql::limits::JSON_DEPTH_MAX;
 use std::collections::BTreeMap;
 
@@ -42,7 +43,12 @@ impl Json {
     }
 
     /// Appends it without white space; numbers without an exponent, as in ksqlDB.
+    ///
+    /// What is longer than any value may be is cut off, still longer than that, so that whoever made it refuses it.
     pub(super) fn write(&self, out: &mut String) {
+        if out.len() > VALUE_BYTES_MAX {
+            return;
+        }
         match self {
             Self::Null => out.push_str("null"),
             Self::Boolean(value) => out.push_str(if *value { "true" } else { "false" }),
@@ -104,7 +110,7 @@ pub(super) fn write_text(text: &str, out: &mut String) {
 }
 
 /// How many zeros an exponent may stand for; a number with more keeps its exponent.
-const ZEROS_MAX: i64 = 1_000;
+const ZEROS_MAX: i64 = 400;
 
 /// A number without its exponent: `1.5e3` as `1500`.
 fn plain(number: &str) -> String {

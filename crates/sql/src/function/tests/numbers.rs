@@ -105,6 +105,7 @@ pub(super) fn cases() -> Vec<Case> {
         LEAST(i(1), l(2)) => l(1);
         LEAST(t("a"), N, t("B")) => t("B");
         LEAST(Datum::Date(3), Datum::Date(2)) => Datum::Date(2);
+        AS_VALUE(t("key")) => t("key");
         COALESCE(N, i(4), i(5)) => i(4);
         COALESCE(N, arr([N])) => arr([N]);
         COALESCE(N, N) => N;

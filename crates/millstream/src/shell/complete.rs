@@ -202,6 +202,9 @@ fn wants_relation(before: &str) -> bool {
 
 /// Keywords, functions and relations, and the columns of the relations that the statement names.
 fn anything(line: &str, typed: &str, names: &SqlNames) -> Vec<String> {
+    if typed.is_empty() {
+        return Vec::new();
+    }
     let named = |name: &str| {
         line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word.eq_ignore_ascii_case(name))
     };

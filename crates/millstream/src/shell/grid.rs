@@ -119,6 +119,9 @@ fn fold(cell: &str, width: usize) -> Vec<String> {
             if taken + wide > width && taken > 0 {
                 lines.push(std::mem::take(&mut line));
                 taken = 0;
+                if sign == ' ' {
+                    continue;
+                }
             }
             line.push(sign);
             taken += wide;
@@ -179,9 +182,9 @@ mod tests {
     fn long_cells_take_several_lines_and_short_ones_keep_their_width() {
         insta::assert_snapshot!(shown(30, &["ID", "STATEMENT"], &[&["CSAS_A", "CREATE STREAM A AS SELECT * FROM S"]]), @r"
          ID     | STATEMENT
-        --------+-------------------
-         CSAS_A | CREATE STREAM A A
-                | S SELECT * FROM S
+        --------+--------------------
+         CSAS_A | CREATE STREAM A AS
+                | SELECT * FROM S
         ");
     }
 

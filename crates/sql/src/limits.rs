@@ -77,3 +77,6 @@ pub const MATERIALIZED_ROW_BYTES: usize = 240;
 pub const MATERIALIZED_IDLE_MS: u64 = 10 * 60_000;
 /// The newest chunks of a topic partition that the tasks which read it share.
 pub const SHARED_CHUNKS_MAX: usize = 8;
+/// How many operators an operand may have that is computed several times, those times counted: `CASE` in `CASE` in `CASE`
+/// would have no end.
+pub const EXPRESSION_NODES_MAX: usize = 10_000;

@@ -9,6 +9,7 @@ use super::kernel::{self, Operand};
 use super::size::Filler;
 use super::{ArithmeticOp, Fault, Node, NodeKind, arithmetic, cast, nested};
 use crate::batch::Batch;
+use crate::limits::COLUMN_BYTES_MAX;
 use crate::{Column, ColumnBuilder, Datum, Decimal, SqlType};
 use arrow_array::{Array, ArrowPrimitiveType, BooleanArray, Float64Array, PrimitiveArray, types};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
@@ -68,7 +69,7 @@ impl Pass<'_> {
         let rows = self.batch.rows();
         match &node.kind {
             NodeKind::Column(slot) => self.batch.columns[*slot].clone(),
-            NodeKind::Literal(value) => Column::constant(value, node.sql_type, rows),
+            NodeKind::Literal(value) if fits(value, rows) => Column::constant(value, node.sql_type, rows),
             NodeKind::Arithmetic { op, left, right } => {
                 let (left, right) = (self.operand(left, asked), self.operand(right, asked));
                 self.arithmetic(*op, &left, &right, node.sql_type, asked)
@@ -393,6 +394,16 @@ fn doubles(
         ArithmeticOp::Modulo => pairs.map(|(a, b)| arithmetic::double(op, a, b)).collect(),
     };
     Float64Array::new(values, nulls)
+}
+
+/// Whether so many copies of a value fit into one column.
+fn fits(value: &Datum<'_>, rows: usize) -> bool {
+    let bytes = match value {
+        Datum::Varchar(v) => v.len(),
+        Datum::Bytes(v) => v.len(),
+        _ => 0,
+    };
+    bytes.saturating_mul(rows) <= COLUMN_BYTES_MAX
 }
 
 /// The rows where `array` is `value`.

@@ -100,6 +100,11 @@ impl Node {
         Self { kind, sql_type, can_fail }
     }
 
+    /// How many nodes it is made of.
+    pub(crate) fn count(&self) -> usize {
+        1 + self.kind.children().into_iter().map(Self::count).sum::<usize>()
+    }
+
     /// A value written down.
     pub(crate) fn literal(value: Datum<'static>, sql_type: SqlType) -> Self {
         Self::new(NodeKind::Literal(value), sql_type)

@@ -2,12 +2,13 @@
 
 use super::bind_explode::Exploded;
 use super::bind_group::GroupContext;
-use super::query_plan::Keyed;
 use super::bind_nested::LambdaScopes;
 use super::bind_operator::{binary, decimal_type, time_of_row, unify, unify_list};
+use super::query_plan::Keyed;
 use super::scope::Scope;
 use crate::expression::like::Pattern;
 use crate::expression::{Node, NodeKind, cast};
+use crate::limits::EXPRESSION_NODES_MAX;
 use crate::parse::ast::{BinaryOp, Expr, ExprKind, Literal};
 use crate::{Datum, SqlType};
 use millstream_model::Diagnostic;
@@ -55,7 +56,14 @@ impl<'q> Binder<'q> {
     /// Binds expressions over the rows of `scope`.
     pub(super) fn new(scope: &'q Scope) -> Self {
         let (keyed, exploded) = (Vec::new(), Vec::new());
-        Self { scope, context: Context::Rows, keyed, keyed_before: 0, lambdas: LambdaScopes::default(), exploded }
+        Self {
+            scope,
+            context: Context::Rows,
+            keyed,
+            keyed_before: 0,
+            lambdas: LambdaScopes::default(),
+            exploded,
+        }
     }
 }
 
@@ -93,6 +101,7 @@ impl Binder<'_> {
             }
             ExprKind::Between { operand, low, high, negated } => {
                 let value = self.bind(operand)?;
+                repeatable(&value, 2, expr)?;
                 let (low, high) = (self.bind(low)?, self.bind(high)?);
                 let (low, high) = (time_of_row(operand, low), time_of_row(operand, high));
                 let above = binary(BinaryOp::GreaterOrEqual, value.clone(), low, expr)?;
@@ -188,6 +197,9 @@ impl Binder<'_> {
         expr: &Expr,
     ) -> Result<Node, Mistake> {
         let operand = operand.map(|operand| self.bind(operand)).transpose()?;
+        if let Some(operand) = &operand {
+            repeatable(operand, branches.len(), expr)?;
+        }
         let mut conditions = Vec::new();
         let mut results = Vec::new();
         for (when, then) in branches {
@@ -233,6 +245,19 @@ fn maybe_not(node: Node, negated: bool) -> Node {
     if negated { boolean(NodeKind::Not(boxed(node))) } else { node }
 }
 
+/// Refuses an operand that would be computed again and again inside of what is computed again and again.
+fn repeatable(operand: &Node, times: usize, expr: &Expr) -> Result<(), Mistake> {
+    if operand.count().saturating_mul(times) <= EXPRESSION_NODES_MAX {
+        return Ok(());
+    }
+    Err(Box::new(
+        Diagnostic::error("sql-too-large", "the expression is too large")
+            .label(format!("its operand is computed {times} times"))
+            .help("compute the operand in a stream of its own first")
+            .at(expr.place.clone()),
+    ))
+}
+
 /// "This is X, expected Y".
 pub(super) fn wrong_type(expr: &Expr, found: SqlType, expected: &str) -> Mistake {
     Box::new(
@@ -247,7 +272,9 @@ pub(super) fn wrong_type(expr: &Expr, found: SqlType, expected: &str) -> Mistake
 fn no_cast(expr: &Expr, from: SqlType, to: SqlType) -> Mistake {
     use SqlType as T;
     let help = match (from, to) {
-        (T::Bytes, T::Varchar) => "FROM_BYTES(bytes, 'utf8') makes a text of bytes, also with 'hex' and 'base64'",
+        (T::Bytes, T::Varchar) => {
+            "FROM_BYTES(bytes, 'utf8') makes a text of bytes, also with 'hex' and 'base64'"
+        }
         (T::Int | T::BigInt, T::Timestamp) => "FROM_UNIXTIME(…) makes a TIMESTAMP of milliseconds",
         (T::Timestamp, T::Int | T::BigInt) => "UNIX_TIMESTAMP(…) gives its milliseconds",
         (T::Int | T::BigInt, T::Date) => "FROM_DAYS(…) makes a DATE of days",

@@ -47,15 +47,17 @@ impl Explode {
         };
         self.plan.calls.iter().zip(args).map(list).collect()
     }
+}
 
+impl Made {
     /// Gives on the rows that were made.
-    fn give(&self, batch: &Batch, made: &mut Made, out: &mut Output) {
-        if made.rows.is_empty() {
+    fn give(&mut self, batch: &Batch, out: &mut Output) {
+        if self.rows.is_empty() {
             return;
         }
-        let rows: UInt32Array = std::mem::take(&mut made.rows).into();
+        let rows: UInt32Array = std::mem::take(&mut self.rows).into();
         let mut columns: Vec<Column> = batch.columns.iter().map(|column| column.take(&rows)).collect();
-        columns.extend(made.builders.iter_mut().map(ColumnBuilder::finish));
+        columns.extend(self.builders.iter_mut().map(ColumnBuilder::finish));
         let pick = |values: &[i64]| -> Vec<i64> {
             let place = |row: &u32| usize::try_from(*row).ok().and_then(|row| values.get(row)).copied();
             rows.values().iter().filter_map(place).collect()
@@ -89,7 +91,7 @@ impl Operator for Explode {
             let longest = lists.iter().map(|list| list.len()).max().unwrap_or(0);
             for index in 0..longest {
                 if made.rows.len() >= BATCH_ROWS_MAX {
-                    self.give(&batch, &mut made, out);
+                    made.give(&batch, out);
                 }
                 for (builder, list) in made.builders.iter_mut().zip(&lists) {
                     builder.append(list.get(index).unwrap_or(&Datum::Null));
@@ -97,7 +99,7 @@ impl Operator for Explode {
                 made.rows.push(u32::try_from(row).unwrap_or(u32::MAX));
             }
         }
-        self.give(&batch, &mut made, out);
+        made.give(&batch, out);
         Ok(())
     }
 }

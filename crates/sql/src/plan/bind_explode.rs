@@ -67,7 +67,9 @@ impl Binder<'_> {
             ));
         }
         let mut inside = Vec::new();
-        args.iter().for_each(|arg| collect(arg, &mut inside));
+        for arg in args {
+            collect(arg, &mut inside);
+        }
         if let Some(inner) = inside.first() {
             return Err(Box::new(
                 Diagnostic::error("sql-explode", "a table function cannot stand in another one")
@@ -78,19 +80,17 @@ impl Binder<'_> {
         }
         let bound = args.iter().map(|arg| self.bind(arg)).collect::<Result<Vec<_>, _>>()?;
         let types: Vec<Option<SqlType>> = bound.iter().map(type_of).collect();
-        match (function.resolve)(&types).filter(|_| !star) {
-            Some(returns) => Ok(TableCall { function, args: bound, returns }),
-            None => {
-                let given = types.iter().map(|t| t.map_or_else(|| "NULL".to_owned(), |t| t.to_string()));
-                let given = given.collect::<Vec<_>>().join(", ");
-                Err(Box::new(
-                    Diagnostic::error("sql-arguments", format!("{} does not take these arguments", function.name))
-                        .label(format!("({})", if *star { "*" } else { &given }))
-                        .help(format!("it is called as {}", function.usage))
-                        .at(expr.place.clone()),
-                ))
-            }
+        if let Some(returns) = (function.resolve)(&types).filter(|_| !star) {
+            return Ok(TableCall { function, args: bound, returns });
         }
+        let given = types.iter().map(|t| t.map_or_else(|| "NULL".to_owned(), |t| t.to_string()));
+        let given = given.collect::<Vec<_>>().join(", ");
+        Err(Box::new(
+            Diagnostic::error("sql-arguments", format!("{} does not take these arguments", function.name))
+                .label(format!("({})", if *star { "*" } else { &given }))
+                .help(format!("it is called as {}", function.usage))
+                .at(expr.place.clone()),
+        ))
     }
 
     /// The column of a table function's call.

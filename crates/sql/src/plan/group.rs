@@ -8,7 +8,7 @@ use crate::expression::{Node, NodeKind};
 use crate::function::aggregate::Aggregate;
 use crate::function::table::TableFunction;
 use crate::limits::DEFAULT_WINDOW_KEEP_MS;
-use crate::parse::ast::{Emit, Expr, Query, RelationKind, WindowClause, WindowKind};
+use crate::parse::ast::{Emit, Query, RelationKind, WindowClause, WindowKind};
 use crate::{Format, FormatSpec, SqlType};
 use millstream_model::Diagnostic;
 
@@ -107,6 +107,16 @@ impl Planner<'_, '_> {
             keys.push((expr, self.note(bound)?));
         }
         let retracts = self.scope.relation.kind == RelationKind::Table;
+        if retracts && self.scope.identity().is_empty() {
+            let place = self.query.from.name.place.clone();
+            self.mistakes.push(
+                Diagnostic::error("sql-key", "a table without a primary key cannot be grouped")
+                    .label("the row before a change could not be found")
+                    .help("declare a column as PRIMARY KEY")
+                    .at(place),
+            );
+            return None;
+        }
         let window = self.query.window.as_ref().map(|clause| self.window(clause));
         let key_types: Vec<_> = keys.iter().map(|(expr, node)| (*expr, node.sql_type)).collect();
         binder.context = Context::Groups(GroupContext::new(&key_types, window.is_some(), retracts));

@@ -380,11 +380,6 @@ pub(super) fn in_a_row(scope: &Scope, steps: Vec<Step>) -> Vec<PlanNode> {
     nodes
 }
 
-/// Whether an expression is just this column.
-pub(super) fn is_column(expr: &Expr, name: &str) -> bool {
-    matches!(&expr.kind, ExprKind::Column { name: column, .. } if column.text == name)
-}
-
 /// An expression as it must be written where a column's source counts.
 fn qualified(expr: &Expr) -> String {
     match &expr.kind {

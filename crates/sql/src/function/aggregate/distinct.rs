@@ -37,6 +37,7 @@ pub(super) fn merge(held: &mut Held, from: &Held) {
 }
 
 /// How many different values came.
+#[expect(clippy::naive_bytecount, reason = "sixteen thousand bytes")]
 pub(super) fn estimate(held: &Held) -> i64 {
     let Some(Datum::Bytes(bytes)) = held.first() else { return 0 };
     if bytes.len() != REGISTERS {

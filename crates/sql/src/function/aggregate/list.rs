@@ -34,10 +34,8 @@ pub(super) fn add(
         Aggregate::CollectList { limit, .. } => {
             return push(words, held, value, held.len() < *limit, "COLLECT_LIST", *limit);
         }
-        Aggregate::CollectSet { limit, .. } => {
-            if !held.iter().any(|known| same(known, &value)) {
-                return push(words, held, value, held.len() < *limit, "COLLECT_SET", *limit);
-            }
+        Aggregate::CollectSet { limit, .. } if !held.iter().any(|known| same(known, &value)) => {
+            return push(words, held, value, held.len() < *limit, "COLLECT_SET", *limit);
         }
         Aggregate::Histogram { limit } if !value.is_null() => {
             return count(words, held, value, "HISTOGRAM", *limit);
@@ -166,6 +164,13 @@ pub(super) fn remove(aggregate: &Aggregate, words: &mut [u64], held: &mut Held, 
     }
 }
 
+/// Counts a value that there is no room for.
+fn leave_out(words: &mut [u64]) {
+    if let Some(left_out) = words.first_mut() {
+        *left_out = left_out.saturating_add(1);
+    }
+}
+
 /// Takes in all that `from` has.
 pub(super) fn merge(
     aggregate: &Aggregate,
@@ -178,7 +183,7 @@ pub(super) fn merge(
             let set = matches!(aggregate, Aggregate::CollectSet { .. });
             for value in from_values {
                 if held.len() >= *limit {
-                    words.iter_mut().for_each(|left_out| *left_out = left_out.saturating_add(1));
+                    leave_out(words);
                 } else if !set || !held.iter().any(|known| same(known, &value)) {
                     held.push(value);
                 }
@@ -198,7 +203,7 @@ pub(super) fn merge(
                         }
                     }
                     None if held.len() / 2 < limit => held.extend([value, Datum::BigInt(more)]),
-                    None => words.iter_mut().for_each(|left_out| *left_out = left_out.saturating_add(1)),
+                    None => leave_out(words),
                 }
             }
         }
@@ -220,7 +225,9 @@ pub(super) fn merge(
         Aggregate::Positions { latest, count, .. } => merge_positions(held, from_values, *latest, *count),
         Aggregate::CountDistinct => distinct::merge(held, &from_values),
         Aggregate::Top { count, distinct, .. } => {
-            from_values.into_iter().for_each(|value| top(held, value, *count, *distinct));
+            for value in from_values {
+                top(held, value, *count, *distinct);
+            }
         }
         _ => {}
     }

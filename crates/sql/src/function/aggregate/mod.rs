@@ -101,24 +101,25 @@ pub(crate) struct State<'s> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row<'b> {
     pub(crate) args: &'b [&'b Column],
-    pub(crate) row: usize,
+    /// Its number in the columns.
+    pub(crate) index: usize,
     pub(crate) offset: i64,
 }
 
 impl Row<'_> {
     fn is_null(&self, arg: usize) -> bool {
-        self.args.get(arg).is_none_or(|column| column.is_null(self.row))
+        self.args.get(arg).is_none_or(|column| column.is_null(self.index))
     }
 
     fn datum(&self, arg: usize) -> Datum<'_> {
-        self.args.get(arg).map_or(Datum::Null, |column| column.datum(self.row))
+        self.args.get(arg).map_or(Datum::Null, |column| column.datum(self.index))
     }
 
     fn double(&self, arg: usize) -> Option<f64> {
         match self.args.get(arg)? {
-            column if column.is_null(self.row) => None,
-            Column::Double(array) => Some(array.value(self.row)),
-            column => column.datum(self.row).as_f64(),
+            column if column.is_null(self.index) => None,
+            Column::Double(array) => Some(array.value(self.index)),
+            column => column.datum(self.index).as_f64(),
         }
     }
 }
@@ -168,15 +169,18 @@ impl Aggregate {
     /// How many numbers it remembers.
     pub(crate) fn words(&self) -> usize {
         match self {
-            Self::CountAll | Self::Count => 1,
+            Self::Positions { .. } | Self::CountDistinct | Self::Top { .. } => 0,
+            Self::Extreme { of, .. } => 2 * usize::from(value::is_word(*of)),
+            Self::CountAll
+            | Self::Count
+            | Self::CollectList { .. }
+            | Self::CollectSet { .. }
+            | Self::Histogram { .. }
+            | Self::Attribute(_) => 1,
             Self::SumDouble | Self::AverageDouble | Self::SumWhole(_) => 2,
+            Self::Position { of, .. } => 2 + usize::from(value::is_word(*of)),
             Self::SumDecimal { .. } | Self::SumList(_) | Self::AverageWhole | Self::Deviation => 3,
-            Self::Extreme { of, .. } if value::is_word(*of) => 2,
-            Self::Position { of, .. } if value::is_word(*of) => 3,
-            Self::Position { .. } => 2,
             Self::Correlation => 6,
-            Self::CollectList { .. } | Self::CollectSet { .. } | Self::Histogram { .. } | Self::Attribute(_) => 1,
-            Self::Extreme { .. } | Self::Positions { .. } | Self::CountDistinct | Self::Top { .. } => 0,
         }
     }
 
@@ -212,6 +216,7 @@ impl Aggregate {
     }
 
     /// Takes a row in. A fault is told once per group: what is remembered says that it was.
+    #[expect(clippy::needless_pass_by_value, reason = "a state is two references: whoever has it, has it alone")]
     pub(crate) fn add(&self, state: State<'_>, row: &Row<'_>) -> Result<(), Fault> {
         if self.holds() {
             let [held] = state.held else { return Ok(()) };
@@ -223,6 +228,7 @@ impl Aggregate {
     }
 
     /// Takes out a row that was taken in. Nothing happens where [`Aggregate::can_remove`] says no.
+    #[expect(clippy::needless_pass_by_value, reason = "a state is two references: whoever has it, has it alone")]
     pub(crate) fn remove(&self, state: State<'_>, row: &Row<'_>) {
         if self.holds() {
             if let [held] = state.held {

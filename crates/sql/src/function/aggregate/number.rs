@@ -24,8 +24,8 @@ pub(super) fn add(aggregate: &Aggregate, words: &mut [u64], row: &Row<'_>) {
         (Aggregate::CountAll, [count]) => *count = count.wrapping_add(1),
         (Aggregate::Position { latest, nulls, .. }, words) => position(words, *latest, *nulls, row),
         (Aggregate::Extreme { greatest, of }, [present, best]) => {
-            if let Some(column) = row.args.first().filter(|column| !column.is_null(row.row)) {
-                let value = word(column, row.row);
+            if let Some(column) = row.args.first().filter(|column| !column.is_null(row.index)) {
+                let value = word(column, row.index);
                 let order = compare_words(value, *best, *of, *greatest);
                 if *present == NONE || (if *greatest { order.is_gt() } else { order.is_lt() }) {
                     (*present, *best) = (1, value);
@@ -150,7 +150,7 @@ fn position(words: &mut [u64], latest: bool, nulls: bool, row: &Row<'_>) {
         return;
     }
     *state = if null { NULL } else { VALUE };
-    *value = if null { 0 } else { row.args.first().map_or(0, |column| word(column, row.row)) };
+    *value = if null { 0 } else { row.args.first().map_or(0, |column| word(column, row.index)) };
     *offset = row.offset.cast_unsigned();
 }
 

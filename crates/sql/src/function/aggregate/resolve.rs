@@ -41,6 +41,7 @@ impl AggregateFunction {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it ends every resolver")]
 fn fitted(aggregate: Aggregate, columns: &[SqlType]) -> Option<Fitted> {
     Some(Fitted { aggregate, columns: columns.to_vec() })
 }

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 /// A column of one type.
 fn column(sql_type: SqlType, values: &[Datum<'static>]) -> Column {
     let mut builder = ColumnBuilder::new(sql_type, values.len());
-    values.iter().for_each(|value| builder.append(value));
+    for value in values {
+        builder.append(value);
+    }
     builder.finish()
 }
 
@@ -32,7 +34,7 @@ impl One {
 
     fn step(&mut self, args: &[Column], row: usize, add: bool) -> Result<(), Fault> {
         let args: Vec<&Column> = args.iter().collect();
-        let row = Row { args: &args, row, offset: i64::try_from(row).unwrap() };
+        let row = Row { args: &args, index: row, offset: i64::try_from(row).unwrap() };
         let state = State { words: &mut self.words, held: &mut self.held };
         if add {
             return self.aggregate.add(state, &row);
@@ -170,7 +172,7 @@ fn sums_are_of_their_type_and_never_wrong() {
 #[test]
 fn spread_and_correlation_are_the_textbooks() {
     let x = ints(&[1, 2, 3, 4]);
-    let deviations = One::call("STDDEV_SAMP", &[SqlType::Int], &[]).all(&[x.clone()]);
+    let deviations = One::call("STDDEV_SAMP", &[SqlType::Int], &[]).all(std::slice::from_ref(&x));
     assert_eq!(deviations, ["0.0", "0.7071067811865476", "1.0", "1.2909944487358056"]);
     let y = ints(&[2, 4, 6, 8]);
     let last = One::call("CORRELATION", &[SqlType::Int, SqlType::Int], &[]).all(&[x.clone(), y]).pop();

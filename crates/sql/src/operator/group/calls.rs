@@ -28,7 +28,7 @@ impl Target {
 /// The calls, and where the state of each stands in that of its group.
 #[derive(Debug)]
 pub(super) struct Calls {
-    calls: Vec<Placed>,
+    placed: Vec<Placed>,
     pub(super) words: usize,
     pub(super) lists: usize,
 }
@@ -56,7 +56,7 @@ impl Calls {
                 lists: first_list..lists,
             });
         }
-        Self { calls: placed, words, lists }
+        Self { placed, words, lists }
     }
 
     /// Takes rows into their groups, in order, and out where `retracted` says so. Gives a column per call with the result
@@ -71,7 +71,7 @@ impl Calls {
         faults: &mut Vec<RowFault>,
     ) -> Vec<Column> {
         let mut results = Vec::new();
-        for call in &self.calls {
+        for call in &self.placed {
             let args: Vec<&Column> = call.args.iter().map(|slot| &batch.columns[*slot]).collect();
             let mut builder =
                 emit.then(|| ColumnBuilder::new(call.aggregate.returns(), targets.len()));
@@ -97,11 +97,11 @@ impl Calls {
         held: &mut [Held],
         faults: &mut Vec<RowFault>,
     ) {
-        for call in &self.calls {
+        for call in &self.placed {
             let args: Vec<&Column> = call.args.iter().map(|slot| &batch.columns[*slot]).collect();
             let offset = batch.offsets[row];
             let state = State { words: &mut words[call.words.clone()], held: &mut held[call.lists.clone()] };
-            if let Err(fault) = call.aggregate.add(state, &Row { args: &args, row, offset }) {
+            if let Err(fault) = call.aggregate.add(state, &Row { args: &args, index: row, offset }) {
                 faults.push(RowFault { offset, message: fault.to_string() });
             }
         }
@@ -113,7 +113,7 @@ impl Calls {
         (words, held): (&mut [u64], &mut [Held]),
         (from_words, from_held): (&mut [u64], &mut [Held]),
     ) {
-        for call in &self.calls {
+        for call in &self.placed {
             let into = State { words: &mut words[call.words.clone()], held: &mut held[call.lists.clone()] };
             let from = State {
                 words: &mut from_words[call.words.clone()],
@@ -125,7 +125,7 @@ impl Calls {
 
     /// Builders for results.
     pub(super) fn builders(&self, rows: usize) -> Vec<ColumnBuilder> {
-        self.calls.iter().map(|call| ColumnBuilder::new(call.aggregate.returns(), rows)).collect()
+        self.placed.iter().map(|call| ColumnBuilder::new(call.aggregate.returns(), rows)).collect()
     }
 
     /// Appends the results of a group; what does not fit is `NULL`, and reported.
@@ -137,7 +137,7 @@ impl Calls {
         into: &mut [ColumnBuilder],
         faults: &mut Vec<RowFault>,
     ) {
-        for (call, builder) in self.calls.iter().zip(into) {
+        for (call, builder) in self.placed.iter().zip(into) {
             call.result(words, held, offset, builder, faults);
         }
     }
@@ -159,7 +159,7 @@ impl Placed {
             let row = target.row();
             let offset = batch.offsets[row];
             let (words, held) = store.state_mut(target.slot);
-            let input = Row { args, row, offset };
+            let input = Row { args, index: row, offset };
             let state = State { words: &mut words[self.words.clone()], held: &mut held[self.lists.clone()] };
             if retracted.is_some_and(|retracted| retracted.value(row)) {
                 self.aggregate.remove(state, &input);

@@ -26,7 +26,9 @@ pub(super) fn write(timestamp: i64, visible: bool, words: &[u64], held: &[Held])
     let mut out = Vec::with_capacity(words.len().saturating_mul(8).saturating_add(9));
     out.extend_from_slice(&timestamp.to_be_bytes());
     out.push(u8::from(visible));
-    words.iter().for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
+    for word in words {
+        out.extend_from_slice(&word.to_be_bytes());
+    }
     let mut list = Vec::new();
     for values in held {
         list.clear();
@@ -73,7 +75,7 @@ mod tests {
         let bytes = write(-5, true, &[7, u64::MAX], &held);
         let saved = Saved { timestamp: -5, visible: true, words: vec![7, u64::MAX], held };
         assert_eq!(read(&bytes, 2, 2), Ok(saved));
-        assert!((0..bytes.len()).all(|cut| read(&bytes[..cut], 2, 2).is_err()));
+        assert!((0..bytes.len()).all(|cut| bytes.get(..cut).is_some_and(|part| read(part, 2, 2).is_err())));
     }
 
     proptest! {

@@ -130,12 +130,16 @@ fn recompute(rows: &[Row], kind: Option<WindowKind>, having: bool) -> Results {
     let mut groups: BTreeMap<(String, i64, i64), Vec<i64>> = BTreeMap::new();
     let mut put = |key: u8, start, end, value| groups.entry((format!("k{key}"), start, end)).or_default().push(value);
     match kind {
-        None => rows.iter().for_each(|(key, _, value)| put(*key, 0, 0, *value)),
+        None => {
+            for (key, _, value) in rows {
+                put(*key, 0, 0, *value);
+            }
+        }
         Some(WindowKind::Tumbling { size_ms }) => {
-            rows.iter().for_each(|(key, time, value)| {
+            for (key, time, value) in rows {
                 let start = time / size_ms * size_ms;
                 put(*key, start, start + size_ms, *value);
-            });
+            }
         }
         Some(WindowKind::Hopping { size_ms, advance_ms }) => {
             for (key, time, value) in rows {
@@ -149,7 +153,9 @@ fn recompute(rows: &[Row], kind: Option<WindowKind>, having: bool) -> Results {
             let same = |a: &Row, b: &Row| a.0 == b.0 && b.1 - a.1 <= gap_ms;
             for session in sorted.chunk_by(same) {
                 let (first, last) = (session[0], session[session.len() - 1]);
-                session.iter().for_each(|(key, _, value)| put(*key, first.1, last.1, *value));
+                for (key, _, value) in session {
+                    put(*key, first.1, last.1, *value);
+                }
             }
         }
     }

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub(super) struct Windows {
     plan: Plan,
-    windows: Option<Times>,
+    times: Option<Times>,
     calls: Calls,
     /// By key and, where there are windows, the 8 bytes of the window's start.
     store: Store,
@@ -67,12 +67,12 @@ impl Windows {
             WindowKind::Hopping { size_ms, advance_ms } => Some((size_ms, advance_ms, window.grace_ms)),
             WindowKind::Session { .. } => None,
         });
-        let windows = windows.map(|(size, advance, grace)| Times { size: size.max(1), advance: advance.max(1), grace });
+        let times = windows.map(|(size, advance, grace)| Times { size: size.max(1), advance: advance.max(1), grace });
         let calls = Calls::new(&plan.calls);
         Self {
             store: Store::new(calls.words, calls.lists),
             calls,
-            windows,
+            times,
             open: BTreeMap::new(),
             clock: StreamClock::default(),
             changed: Vec::new(),
@@ -96,7 +96,7 @@ impl Windows {
                 continue;
             }
             let time = batch.timestamps[row];
-            let Some(times) = self.windows else {
+            let Some(times) = self.times else {
                 self.target(row, 0, time, &key, &mut placed);
                 continue;
             };
@@ -119,7 +119,7 @@ impl Windows {
             }
             out.late += u64::from(late);
         }
-        if self.windows.is_some() && stream_time > i64::MIN {
+        if self.times.is_some() && stream_time > i64::MIN {
             self.clock.advance(batch.partition, stream_time);
         }
         placed
@@ -127,7 +127,7 @@ impl Windows {
 
     fn target(&mut self, row: usize, start: i64, time: i64, key: &[u8], placed: &mut Placed) {
         let (slot, made) = self.store.slot(key);
-        if made && self.windows.is_some() {
+        if made && self.times.is_some() {
             self.open.entry(start).or_default().push(slot);
         }
         let entry = self.store.entry_mut(slot);
@@ -168,7 +168,7 @@ impl Windows {
     }
 
     fn window_columns(&self, starts: Vec<i64>) -> Vec<Column> {
-        let Some(times) = self.windows else { return Vec::new() };
+        let Some(times) = self.times else { return Vec::new() };
         let ends = Int64Array::from_iter_values(starts.iter().map(|start| start.saturating_add(times.size)));
         vec![Column::BigInt(Int64Array::from(starts)), Column::BigInt(ends)]
     }
@@ -195,7 +195,7 @@ impl Windows {
 
     /// Removes windows whose grace is over, and gives their results on where only final ones are wanted.
     fn close(&mut self, tick: &Tick, out: &mut Output) {
-        let (Some(times), Some(stream_time)) = (self.windows, self.clock.slowest()) else { return };
+        let (Some(times), Some(stream_time)) = (self.times, self.clock.slowest()) else { return };
         while let Some(first) = self.open.first_entry() {
             if !times.is_closed(*first.key(), stream_time) {
                 break;
@@ -265,7 +265,7 @@ impl Operator for Windows {
     }
 
     fn on_time(&mut self, tick: &Tick, out: &mut Output) -> Result<(), SqlError> {
-        if self.windows.is_some() {
+        if self.times.is_some() {
             self.clock.advance(tick.partition, tick.time_ms);
             self.close(tick, out);
         }
@@ -302,7 +302,7 @@ impl Operator for Windows {
         let Some((&ENTRY, key)) = key.split_first() else { return Err(damaged()) };
         let saved = saved::read(value, self.calls.words, self.calls.lists)?;
         let (slot, made) = self.store.slot(key);
-        if made && self.windows.is_some() {
+        if made && self.times.is_some() {
             let start = key.last_chunk().ok_or_else(damaged)?;
             self.open.entry(i64::from_be_bytes(*start)).or_default().push(slot);
         }

@@ -15,6 +15,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Stage {
     pub(super) index: usize,
+    /// Whether another stage before it reads one of its topics, too, so that it needs offsets of its own.
+    pub(super) reads_again: bool,
     /// What it reads: topics of equally many partitions, each once.
     pub(super) inputs: Vec<Scan>,
     pub(super) nodes: Vec<StageNode>,
@@ -23,6 +25,18 @@ pub(super) struct Stage {
     pub(super) sink: TopicSpec,
     /// How many partitions each of its inputs has, and so how many tasks it runs as.
     pub(super) partitions: i32,
+}
+
+impl Stage {
+    /// The consumer group that holds its offsets.
+    pub(super) fn consumer_group(&self, query_id: &str) -> String {
+        if self.reads_again { format!("{}-{}", prefix(query_id), self.index) } else { prefix(query_id) }
+    }
+
+    /// Whether it reads this repartition topic.
+    pub(super) fn takes(&self, topic: &str) -> bool {
+        self.inputs.iter().any(|scan| scan.internal && *scan.topic == *topic)
+    }
 }
 
 /// How much of a query's id stands in names as it is: with what is around it, a topic's name has at most 249 characters.
@@ -140,8 +154,10 @@ impl Cut<'_> {
 
     /// Ends a stage with a repartition topic, and opens the one behind it.
     fn exchange(&mut self, open: Open, node: usize, exchange: &Exchange, partitions: Option<i32>) -> Open {
-        let partitions = partitions.unwrap_or(open.partitions);
         let topic: Arc<str> = format!("{}-{}-repartition", prefix(&self.query.id), exchange.name).into();
+        // Where nothing says how many partitions there must be, those that are there already are right.
+        let known = || self.partitions.get(&topic).copied();
+        let partitions = partitions.or_else(known).unwrap_or(open.partitions);
         // Event times may be old; what was read is deleted by the task that read it.
         let sink = TopicSpec::new(&*topic, partitions).config("retention.ms", "-1");
         self.close(open, SinkEncoder::for_exchange(exchange), sink);
@@ -177,7 +193,11 @@ impl Cut<'_> {
         });
         let nodes = nodes.collect();
         let index = self.stages.len();
-        self.stages.push(Stage { index, inputs: open.inputs, nodes, encoder, sink, partitions: open.partitions });
+        let is_read = |scan: &Scan| {
+            self.stages.iter().any(|stage| stage.inputs.iter().any(|known| known.topic == scan.topic))
+        };
+        let reads_again = open.inputs.iter().any(is_read);
+        self.stages.push(Stage { index, reads_again, inputs: open.inputs, nodes, encoder, sink, partitions: open.partitions });
     }
 
     fn stage_node(&self, plan: &QueryPlan, node: usize, inputs: &[usize]) -> Option<StageNode> {

@@ -100,9 +100,22 @@ async fn cut(
         partitions.insert(scan.topic.clone(), ensure(&**bus, &source).await?);
     }
     // The topics between stages may be there since the query ran over sources with other numbers of partitions.
+    for stage in stages(query, &partitions) {
+        if let Ok(topic) = bus.describe_topic(&stage.sink.name).await {
+            partitions.insert(stage.sink.name.as_str().into(), topic.partitions);
+        }
+    }
     let stages = stages(query, &partitions);
     for stage in &stages {
-        ensure(&**bus, &stage.sink).await?;
+        let found = ensure(&**bus, &stage.sink).await?;
+        if let Some(reader) = stages.iter().find(|reader| reader.takes(&stage.sink.name))
+            && reader.partitions != found
+        {
+            let (name, wanted) = (&stage.sink.name, reader.partitions);
+            return Err(SqlError::Query(format!(
+                "its topic `{name}` has {found} partitions, but what it must meet has {wanted}; delete the topic to begin anew"
+            )));
+        }
     }
     Ok(stages)
 }

@@ -100,10 +100,10 @@ impl Task {
     /// Opens the producer (which fences an older instance of this task), loads the state, and goes to the last commit.
     async fn open(&self) -> Result<Attempt<'_>, SqlError> {
         let bus = &*self.bus;
-        let group = prefix(&self.query_id);
+        let group = self.stage.consumer_group(&self.query_id);
         let sink_partitions = ensure(bus, &self.stage.sink).await?;
         ensure(bus, &TopicSpec::new(ERROR_TOPIC, 1)).await?;
-        let id = format!("{group}-{}-{}", self.stage.index, self.partition);
+        let id = format!("{}-{}-{}", prefix(&self.query_id), self.stage.index, self.partition);
         let producer =
             bus.transactional(&id).await.map_err(SqlError::bus(format!("opening the producer `{id}`")))?;
         let mut graph = Graph::new(&self.stage.inputs, &self.stage.nodes);

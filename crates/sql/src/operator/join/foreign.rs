@@ -12,7 +12,7 @@ use crate::plan::query_plan::{Join, Resolve as ResolvePlan, Side};
 use crate::state::{Changes, ENTRY, damaged, decode, encode};
 use crate::{Datum, SqlError};
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A row with its time.
@@ -175,8 +175,8 @@ impl Operator for ForeignJoin {
 struct Known {
     /// The newest change that was answered.
     number: i64,
-    /// Places that the row left, less those that have said that they know.
-    leaving: i64,
+    /// Moves of which only one of both places has told.
+    moves: BTreeSet<i64>,
     /// Whether the result has a row.
     shows: bool,
     /// Whether the left row is deleted.
@@ -211,20 +211,16 @@ impl Resolve {
         let Some(known) = self.known.get_mut(key) else { return false };
         self.changed.push(key.into());
         let mut counts = false;
-        if is(LEAVES) {
-            known.leaving -= 1;
-        } else {
-            if is(MOVED) {
-                known.leaving += 1;
-            }
-            if change >= known.number {
-                let shows = !batch.is_deleted(row);
-                counts = shows || known.shows;
-                (known.number, known.shows, known.gone) = (change, shows, is(GONE));
-            }
+        if (is(LEAVES) || is(MOVED)) && !known.moves.remove(&change) {
+            known.moves.insert(change);
         }
-        // Nobody is left who could still answer for it.
-        if known.gone && known.leaving == 0 {
+        if !is(LEAVES) && change >= known.number {
+            let shows = !batch.is_deleted(row);
+            counts = shows || known.shows;
+            (known.number, known.shows, known.gone) = (change, shows, is(GONE));
+        }
+        // A place tells in order: where both sides of every move are known, nobody is left who could still answer.
+        if known.gone && known.moves.is_empty() {
             self.known.remove(key);
         }
         counts
@@ -258,9 +254,10 @@ impl Operator for Resolve {
         for key in self.changed.drain(..) {
             let value = self.known.get(&key).map(|known| {
                 let mut value = Vec::new();
-                let numbers = [Datum::BigInt(known.number), Datum::BigInt(known.leaving)];
                 let truths = [Datum::Boolean(known.shows), Datum::Boolean(known.gone)];
-                encode(numbers.iter().chain(&truths), &mut value);
+                let numbers = std::iter::once(&known.number).chain(&known.moves);
+                let numbers: Vec<_> = numbers.map(|number| Datum::BigInt(*number)).collect();
+                encode(truths.iter().chain(&numbers), &mut value);
                 value
             });
             changes.push(([&[ENTRY], &*key].concat(), value));
@@ -270,16 +267,12 @@ impl Operator for Resolve {
     fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), SqlError> {
         let Some((&ENTRY, key)) = key.split_first() else { return Err(damaged()) };
         let values = decode(value)?;
-        let [
-            Datum::BigInt(number),
-            Datum::BigInt(leaving),
-            Datum::Boolean(shows),
-            Datum::Boolean(gone),
-        ] = values.as_slice()
+        let [Datum::Boolean(shows), Datum::Boolean(gone), Datum::BigInt(number), moves @ ..] = values.as_slice()
         else {
             return Err(damaged());
         };
-        let known = Known { number: *number, leaving: *leaving, shows: *shows, gone: *gone };
+        let moves = moves.iter().filter_map(Datum::as_i64).collect();
+        let known = Known { number: *number, moves, shows: *shows, gone: *gone };
         self.known.insert(key.into(), known);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! A stream that looks up a table: each of its rows with the table's row of its key, as it is now.
 
-use super::{Joined, bytes, check_size, fingerprint, kept, key_of, no_key, row as read_row, values};
+use super::{Joined, bytes, check_size, kept, key_of, no_key, row as read_row, values};
 use crate::SqlError;
 use crate::batch::Batch;
 use crate::operator::{Operator, Output};

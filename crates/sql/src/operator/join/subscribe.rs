@@ -29,6 +29,7 @@ pub(in crate::operator) struct Subscribe {
     /// The foreign key of every row by its primary key, and whether that was saved.
     rows: FxHashMap<Box<[u8]>, Box<[u8]>>,
     number: i64,
+    saved_number: i64,
     changed: Vec<Box<[u8]>>,
 }
 
@@ -41,6 +42,7 @@ impl Subscribe {
             plan,
             rows: FxHashMap::default(),
             number: 0,
+            saved_number: 0,
             changed: Vec::new(),
         }
     }
@@ -111,20 +113,22 @@ impl Operator for Subscribe {
     }
 
     fn save(&mut self, changes: &mut Changes) {
-        if self.changed.is_empty() {
-            return;
-        }
         self.changed.sort_unstable();
         self.changed.dedup();
         for key in self.changed.drain(..) {
             changes.push(([&[ENTRY], &*key].concat(), self.rows.get(&key).map(|row| row.to_vec())));
         }
-        changes.push((CLOCK_KEY.to_vec(), Some(self.number.to_be_bytes().to_vec())));
+        // Also a change that leaves the foreign key as it is has a number that must not come again.
+        if self.saved_number != self.number {
+            self.saved_number = self.number;
+            changes.push((CLOCK_KEY.to_vec(), Some(self.number.to_be_bytes().to_vec())));
+        }
     }
 
     fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), SqlError> {
         if key == CLOCK_KEY {
             self.number = i64::from_be_bytes(value.try_into().map_err(|_| damaged())?);
+            self.saved_number = self.number;
             return Ok(());
         }
         let Some((&ENTRY, key)) = key.split_first() else { return Err(damaged()) };

@@ -106,18 +106,22 @@ async fn state_of_another_shape_is_not_read() {
     let bus = bus().await;
     let count =
         "CREATE TABLE t WITH (KAFKA_TOPIC='t') AS SELECT asset, COUNT(*) AS n FROM press GROUP BY asset;";
-    let sum = "CREATE OR REPLACE TABLE t WITH (KAFKA_TOPIC='t') AS SELECT asset, SUM(state) AS n FROM press GROUP BY asset;";
+    let sum = "CREATE TABLE t WITH (KAFKA_TOPIC='t') AS SELECT asset, SUM(state) AS n FROM press GROUP BY asset;";
     let first = engine(&bus);
     first.execute(count).await.unwrap();
     append(&bus, &[r#"{"state":5}"#]).await;
     values(&bus, "t", 1).await;
-    // Replaced while it runs: the new query goes on behind the last offset, with a state of its own.
-    first.execute(sum).await.unwrap();
-    append(&bus, &[r#"{"state":6}"#]).await;
-    values(&bus, "t", 2).await;
+    // A running one is not replaced so.
+    let replace = sum.replace("CREATE", "CREATE OR REPLACE");
+    assert!(
+        matches!(first.execute(&replace).await, Err(SqlError::Mistakes(m)) if m[0].code == "sql-replace")
+    );
     first.stop().await;
+    // Where the process starts with another statement, it goes on behind the last offset, with a state of its own.
     let second = engine(&bus);
     second.execute(sum).await.unwrap();
+    append(&bus, &[r#"{"state":6}"#]).await;
+    values(&bus, "t", 2).await;
     append(&bus, &[r#"{"state":7}"#]).await;
     assert_eq!(values(&bus, "t", 3).await, [r#"{"N":1}"#, r#"{"N":6}"#, r#"{"N":13}"#]);
 }
@@ -191,7 +195,8 @@ async fn the_statements_of_a_shell_work() {
     assert_eq!(run("LIST STREAMS;").await.len(), 2);
     assert_eq!(run("SHOW TABLES;").await[0][0], "N");
     assert_eq!(run("SHOW QUERIES;").await[0][..3], ["CTAS_N", "RUNNING", "N"]);
-    assert_eq!(run("EXPLAIN CTAS_N;").await[0][0], "Source");
+    let explained = run("EXPLAIN CTAS_N;").await;
+    assert_eq!(explained.iter().map(|row| row[0].as_str()).take(4).collect::<Vec<_>>(), ["Query", "Statement", "State", "Source"]);
     assert!(run("EXPLAIN SELECT id, COUNT(*) FROM s GROUP BY id EMIT CHANGES;").await.len() > 2);
     assert!(run("SHOW FUNCTIONS;").await.iter().any(|row| row[0] == "HYSTERESIS"));
     assert!(run("DESCRIBE FUNCTION round;").await[0][0].contains("ROUND(DOUBLE, INTEGER)"));
@@ -207,8 +212,13 @@ async fn the_statements_of_a_shell_work() {
     );
     run("DROP TABLE n DELETE TOPIC; DROP STREAM s; DROP STREAM IF EXISTS s;").await;
     assert_eq!(
-        run("SHOW TOPICS;").await.iter().map(|r| r[0].as_str()).collect::<Vec<_>>(),
-        [crate::ERROR_TOPIC, "press", "s"]
+        run("SHOW TOPICS;")
+            .await
+            .iter()
+            .map(|r| r[0].as_str())
+            .filter(|topic| *topic != crate::ERROR_TOPIC)
+            .collect::<Vec<_>>(),
+        ["press", "s"]
     );
     assert!(run("SHOW QUERIES;").await.is_empty());
 }
@@ -322,4 +332,98 @@ async fn a_repartition_topic_is_emptied() {
         }
     };
     tokio::time::timeout(Duration::from_mins(1), wait).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn statements_are_kept_and_run_again_at_the_start() {
+    let bus = bus().await;
+    let first = engine(&bus);
+    first.keep_statements().await.unwrap();
+    first
+        .execute(
+            "CREATE TYPE num AS INT; DEFINE out = 'a'; CREATE STREAM s (id VARCHAR KEY, x num) WITH (KAFKA_TOPIC='s', PARTITIONS=1);
+             ALTER STREAM s ADD COLUMN y INT; CREATE STREAM ${out} WITH (KAFKA_TOPIC='${out}') AS SELECT id, x, y FROM s;
+             CREATE STREAM gone WITH (KAFKA_TOPIC='gone') AS SELECT * FROM s; CREATE STREAM b AS SELECT * FROM s;
+             CREATE STREAM ended AS SELECT * FROM s; INSERT INTO ended WITH (QUERY_ID='filler') SELECT * FROM s;",
+        )
+        .await
+        .unwrap();
+    first.execute("PAUSE CSAS_B; TERMINATE CSAS_ENDED; DROP STREAM gone;").await.unwrap();
+    let shown = first.queries();
+    first.stop().await;
+    let second = engine(&bus);
+    second.keep_statements().await.unwrap();
+    second.reload(Catalog::new(), &[]).await.unwrap();
+    let states = |all: &[QueryStatus]| all.iter().map(|q| (q.id.clone(), q.state.clone())).collect::<Vec<_>>();
+    assert_eq!(states(&second.queries()), states(&shown));
+    assert_eq!(states(&shown).len(), 3);
+    let catalog = second.catalog();
+    let names: Vec<_> = catalog.relations().map(|relation| relation.name.to_string()).collect();
+    assert_eq!(names, ["A", "B", "ENDED", "S"]);
+    assert_eq!(catalog.find("S").unwrap().columns.len(), 3);
+    second.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_statement_that_no_longer_works_never_stops_the_rest() {
+    let bus = bus().await;
+    let first = engine(&bus);
+    first.keep_statements().await.unwrap();
+    first.execute("CREATE STREAM s (id VARCHAR KEY, x INT) WITH (KAFKA_TOPIC='s', PARTITIONS=1); CREATE STREAM a AS SELECT * FROM s;").await.unwrap();
+    first.stop().await;
+    let at = TopicPartition::new(crate::STATEMENT_TOPIC, 0);
+    for (key, value) in [
+        ("relation/OLD", r#"{"order":0,"sql":"CREATE STREAM old AS SELECT OLD_FUNCTION(x) FROM s;","state":"running"}"#),
+        ("relation/BAD", "no statement"),
+    ] {
+        let record = Record::new(Some(key.into()), Some(value.into()), Timestamp(0));
+        bus.append(&at, vec![record], Acks::All).await.unwrap();
+    }
+    let second = engine(&bus);
+    second.keep_statements().await.unwrap();
+    second.reload(Catalog::new(), &[]).await.unwrap();
+    let queries = second.queries();
+    let shown: Vec<_> = queries.iter().map(|query| (query.id.as_str(), &query.state)).collect();
+    assert_eq!(shown[0], ("CSAS_A", &QueryState::Running));
+    assert!(matches!(shown[1], ("relation/BAD", QueryState::Error(why)) if why.contains("cannot be read")));
+    assert!(matches!(shown[2], ("relation/OLD", QueryState::Error(why)) if why.contains("OLD_FUNCTION")));
+    second.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn printing_ends_at_its_limit_and_takes_every_nth_record() {
+    let bus = bus().await;
+    let engine = engine(&bus);
+    append(&bus, &["1", "2", "3", "4", "5"]).await;
+    let mut results = engine.execute("PRINT press FROM BEGINNING INTERVAL 2 LIMIT 2;").await.unwrap();
+    let Some(StatementResult::Print(mut print)) = results.pop() else { panic!("records") };
+    let mut values = Vec::new();
+    while let Some(record) = print.next().await {
+        values.push(record.unwrap().record.value.unwrap());
+    }
+    assert_eq!(values, ["1", "3"]);
+    let refused = engine.execute("PRINT pres;").await;
+    assert!(matches!(refused, Err(SqlError::Mistakes(m)) if m[0].help.as_deref() == Some("did you mean 'press'?")));
+    engine.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn variables_and_properties_belong_to_their_session() {
+    let bus = bus().await;
+    let engine = engine(&bus);
+    let mut session = Session::default();
+    let done = engine.execute_in("DEFINE what = 'press'; SET 'auto.offset.reset' = 'EARLIEST';", &mut session).await;
+    assert!(done.failed.is_none());
+    let shown = engine.execute_in("SHOW VARIABLES; DESCRIBE ${WHAT}; SHOW PROPERTIES;", &mut session).await;
+    assert!(shown.failed.is_none(), "{:?}", shown.failed);
+    let listing = |at: usize| match &shown.done[at].result {
+        StatementResult::Listing(listing) => listing.rows.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(listing(0), [["what", "press"]]);
+    assert_eq!(shown.done[1].sql, "DESCRIBE press");
+    assert_eq!(listing(2)[0], ["auto.offset.reset", "SESSION", "earliest"]);
+    assert!(engine.execute("DESCRIBE ${what};").await.is_err());
+    assert!(engine.execute_in("UNDEFINE WHAT; UNSET 'auto.offset.reset';", &mut session).await.failed.is_none());
+    assert_eq!(session, Session::default());
 }

@@ -229,3 +229,39 @@ fn protobuf_goes_both_ways() {
         assert_eq!(read(&layout, &unhex(answer["hex"].as_str().expect("hex"))), row);
     }
 }
+
+#[test]
+fn descriptors_of_other_clients_are_schemas() {
+    let mut libraries = Libraries::start();
+    let answer = libraries.ask(&json!({"do": "protobuf-describe"}));
+    let schema = answer["text"].as_str().expect("a text").to_owned();
+    let cache = SchemaCache::new();
+    let parsed = cache.insert(1, &SchemaText::new(SchemaKind::Protobuf, schema), &[]);
+    assert_eq!(parsed.error(), None);
+    let mut spec = FormatSpec::value(Format::Protobuf);
+    spec.schema_name = Some("Reading".into());
+    let columns = parsed.columns(&spec, false).expect("columns");
+    let found: Vec<String> = columns.iter().map(|(name, sql_type)| format!("{name} {sql_type}")).collect();
+    let expected = [
+        "WHAT_0 STRUCT<`LEFT` INTEGER, `RIGHT` VARCHAR>",
+        "NAME VARCHAR",
+        "STATE VARCHAR",
+        "PARTS ARRAY<STRUCT<`ID` BIGINT>>",
+        "TAGS MAP<VARCHAR, INTEGER>",
+        "MAYBE BIGINT",
+    ];
+    assert_eq!(found, expected);
+    // The second message is named by its index; nothing but a tag is set.
+    let mut layout = Layout::new(spec, columns);
+    layout.spec.schema = Some(SchemaRef::reader(cache));
+    let row = read(&layout, &[0, 0, 0, 0, 1, 2, 2, 0x22, 5, 0x0a, 1, b'k', 0x10, 9]);
+    let expected = vec![
+        Datum::Null,
+        text(""),
+        text("RUN"),
+        Datum::Array([].into()),
+        Datum::Map([(text("k"), Datum::Int(9))].into()),
+        Datum::Null,
+    ];
+    assert_eq!(row, expected);
+}

@@ -5,6 +5,7 @@ Reads commands as lines of JSON on standard input, answers each with one line:
   {"do": "avro-write", "schema": …, "value": …}              -> {"hex": …}
   {"do": "protobuf-read", "descriptor": …, "hex": …}         -> {"value": …}
   {"do": "protobuf-write", "descriptor": …, "value": …}      -> {"hex": …}
+  {"do": "protobuf-describe"}                                -> {"text": …}: a FileDescriptorProto in Base64
 """
 
 import base64
@@ -61,8 +62,37 @@ def message(fields):
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("M"))
 
 
+def described():
+    """What a client registers for a file with everything in it: another message before, an enum, a map, a oneof."""
+    file = descriptor_pb2.FileDescriptorProto(name="acme/m.proto", package="acme", syntax="proto3")
+    file.message_type.add(name="Other")
+    made = file.message_type.add(name="Reading")
+    made.oneof_decl.add(name="what")
+    made.oneof_decl.add(name="_maybe")
+    states = made.enum_type.add(name="State")
+    states.value.add(name="RUN", number=0)
+    states.value.add(name="STOP", number=1)
+    part = made.nested_type.add(name="Part")
+    part.field.add(name="id", number=1, type=6, label=1)
+    entry = made.nested_type.add(name="TagsEntry")
+    entry.options.map_entry = True
+    entry.field.add(name="key", number=1, type=9, label=1)
+    entry.field.add(name="value", number=2, type=5, label=1)
+    made.field.add(name="name", number=1, type=9, label=1)
+    made.field.add(name="state", number=2, type=14, label=1, type_name=".acme.Reading.State")
+    made.field.add(name="parts", number=3, type=11, label=3, type_name=".acme.Reading.Part")
+    made.field.add(name="tags", number=4, type=11, label=3, type_name=".acme.Reading.TagsEntry")
+    made.field.add(name="left", number=5, type=5, label=1, oneof_index=0)
+    made.field.add(name="right", number=6, type=9, label=1, oneof_index=0)
+    made.field.add(name="maybe", number=7, type=18, label=1, oneof_index=1, proto3_optional=True)
+    pool = descriptor_pool.DescriptorPool()
+    return pool.AddSerializedFile(file.SerializeToString()).serialized_pb
+
+
 def answer(command):
     do = command["do"]
+    if do == "protobuf-describe":
+        return {"text": base64.b64encode(described()).decode()}
     if do == "avro-read":
         schema = fastavro.parse_schema(json.loads(command["schema"]))
         data = io.BytesIO(bytes.fromhex(command["hex"]))

@@ -1,6 +1,8 @@
 //! Goal: what is written reads back in every format and type, hostile bytes never panic, and rows that cannot be read leave
 //! nothing behind.
 
+#![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "a test may panic, and a table may be long")]
+
 mod support;
 
 use millstream_format::registry::{SchemaCache, SchemaRef};

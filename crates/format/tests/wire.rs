@@ -1,5 +1,7 @@
 //! Goal: the bytes and schemas are those of the specifications, of Confluent's serializers and of ksqlDB.
 
+#![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "a test may panic, and a table may be long")]
+
 use millstream_format::registry::{SchemaCache, SchemaKind, SchemaRef, SchemaText};
 use millstream_format::sql::{
     Column, ColumnBuilder, Columns, Datum, Decimal, DecodeError, Decoded, Format, FormatSpec, Layout,

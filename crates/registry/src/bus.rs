@@ -20,6 +20,14 @@ use std::sync::Arc;
 /// The topic that holds schemas, as Confluent Schema Registry calls it.
 pub const SCHEMAS_TOPIC: &str = "_schemas";
 
+/// Which versions of a subject are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    All,
+    Newest,
+    One(i32),
+}
+
 /// A registry over a bus. Cheap to share behind an `Arc`.
 #[derive(Debug)]
 pub struct BusRegistry {
@@ -69,12 +77,10 @@ impl BusRegistry {
                 let mut state = self.state.lock();
                 for received in &fetched.records {
                     let record = &received.record;
-                    match Entry::decode(record.key.as_deref(), record.value.as_deref()) {
-                        Some(entry) => state.apply(entry),
-                        None => tracing::debug!(
-                            offset = received.offset,
-                            "a record of {SCHEMAS_TOPIC} says nothing"
-                        ),
+                    if let Some(entry) = Entry::decode(record.key.as_deref(), record.value.as_deref()) {
+                        state.apply(entry);
+                    } else {
+                        tracing::debug!(offset = received.offset, "a record of {SCHEMAS_TOPIC} says nothing");
                     }
                 }
                 *next = (*next).max(fetched.next_offset);
@@ -154,13 +160,14 @@ impl BusRegistry {
     pub(crate) async fn delete(
         &self,
         subject: &str,
-        version: Option<Option<i32>>,
+        which: Which,
         permanent: bool,
     ) -> Result<Vec<i32>, RegistryError> {
         self.write(|state| {
-            let numbers = match version {
-                None => state.versions(subject, permanent)?,
-                Some(version) => vec![state.version(subject, version, permanent)?.version],
+            let numbers = match which {
+                Which::All => state.versions(subject, permanent)?,
+                Which::Newest => vec![state.version(subject, None, permanent)?.version],
+                Which::One(version) => vec![state.version(subject, Some(version), permanent)?.version],
             };
             let kept = state.versions(subject, false).unwrap_or_default();
             let soft = numbers.iter().find(|number| kept.contains(number));
@@ -184,7 +191,7 @@ impl BusRegistry {
                     Entry::Schema(state.version(&subject, Some(*number), true)?, true)
                 });
             }
-            if let (None, false, Some(last)) = (version, permanent, numbers.last()) {
+            if let (Which::All, false, Some(last)) = (which, permanent, numbers.last()) {
                 entries.push(Entry::Deleted { subject: subject.to_owned(), version: *last });
                 entries.push(Entry::Level { subject: Some(subject.to_owned()), level: None });
             }
@@ -243,7 +250,7 @@ impl SchemaRegistry for BusRegistry {
     }
 
     async fn delete_subject(&self, subject: &str) -> Result<Vec<i32>, RegistryError> {
-        self.delete(subject, None, false).await
+        self.delete(subject, Which::All, false).await
     }
 }
 

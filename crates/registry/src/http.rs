@@ -17,7 +17,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Map, Value as Json};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -140,7 +140,7 @@ impl HttpRegistry {
         }
     }
 
-    fn version_of(&self, json: &Json) -> Result<SchemaVersion, RegistryError> {
+    fn version_of(json: &Json) -> Result<SchemaVersion, RegistryError> {
         let number = |name: &str| json.get(name).and_then(Json::as_i64).and_then(|v| i32::try_from(v).ok());
         let subject = json.get("subject").and_then(Json::as_str).unwrap_or_default().to_owned();
         match (number("version"), number("id"), schema(json)) {
@@ -220,7 +220,8 @@ pub(crate) fn escaped(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            // Writing into a text cannot fail.
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out
@@ -254,13 +255,13 @@ impl SchemaRegistry for HttpRegistry {
         let path = format!("/subjects/{}/versions/latest", escaped(subject));
         let answer =
             self.request(Method::GET, &path, None).await.map_err(|error| about(error, subject, None))?;
-        self.version_of(&answer)
+        Self::version_of(&answer)
     }
 
     async fn version(&self, subject: &str, version: i32) -> Result<SchemaVersion, RegistryError> {
         let path = format!("/subjects/{}/versions/{version}", escaped(subject));
         let answer = self.request(Method::GET, &path, None).await;
-        self.version_of(&answer.map_err(|error| about(error, subject, Some(version)))?)
+        Self::version_of(&answer.map_err(|error| about(error, subject, Some(version)))?)
     }
 
     async fn versions(&self, subject: &str) -> Result<Vec<i32>, RegistryError> {

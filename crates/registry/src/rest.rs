@@ -8,6 +8,7 @@
 //! | `/config[/{s}]`, `/mode[/{s}]` | GET, PUT, DELETE |
 //! | `/compatibility/subjects/{s}/versions[/{v}]` | POST |
 
+use crate::bus::Which;
 use crate::record::{describe, schema};
 use crate::{BusRegistry, Level};
 use millstream_format::registry::{RegistryError, SchemaRegistry as _, SchemaText, SchemaVersion};
@@ -184,7 +185,7 @@ impl Request<'_> {
             }
             ("DELETE", [subject]) => {
                 let deleted =
-                    registry.delete(subject, None, self.flag("permanent")).await.map_err(refusal)?;
+                    registry.delete(subject, Which::All, self.flag("permanent")).await.map_err(refusal)?;
                 Ok(Answer::ok(deleted))
             }
             ("GET", [subject, "versions"]) => {
@@ -214,9 +215,9 @@ impl Request<'_> {
                 }
             }
             ("DELETE", [subject, "versions", version]) => {
-                let version = Self::version(version)?;
+                let which = Self::version(version)?.map_or(Which::Newest, Which::One);
                 let deleted =
-                    registry.delete(subject, Some(version), self.flag("permanent")).await.map_err(refusal)?;
+                    registry.delete(subject, which, self.flag("permanent")).await.map_err(refusal)?;
                 Ok(Answer::ok(deleted.first().copied().unwrap_or(0)))
             }
             (_, [] | [_] | [_, "versions"] | [_, "versions", _]) => {

@@ -1,5 +1,7 @@
 //! Goal: what is registered stays, under one id, for every process and every tool; and both registries keep the same promises.
 
+#![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "a test may panic, and a table may be long")]
+
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
@@ -395,10 +397,11 @@ async fn serve(registry: Arc<BusRegistry>, tls: Option<tokio_rustls::TlsAcceptor
             tokio::spawn(async move {
                 match tls {
                     None => converse(TokioIo::new(stream), registry).await,
-                    Some(tls) => match tls.accept(stream).await {
-                        Ok(stream) => converse(TokioIo::new(stream), registry).await,
-                        Err(_) => {}
-                    },
+                    Some(tls) => {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            converse(TokioIo::new(stream), registry).await;
+                        }
+                    }
                 }
             });
         }

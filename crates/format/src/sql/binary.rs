@@ -189,14 +189,13 @@ pub(super) fn map(entries: Vec<(Datum<'static>, Datum<'static>)>) -> Datum<'stat
             }
             places.get(&key.to_string()).copied()
         };
-        match place.and_then(|place| kept.get_mut(place)) {
-            Some((_, known)) => *known = value,
-            None => {
-                if !places.is_empty() {
-                    places.insert(key.to_string(), kept.len());
-                }
-                kept.push((key, value));
+        if let Some((_, known)) = place.and_then(|place| kept.get_mut(place)) {
+            *known = value;
+        } else {
+            if !places.is_empty() {
+                places.insert(key.to_string(), kept.len());
             }
+            kept.push((key, value));
         }
     }
     Datum::Map(kept.into())

@@ -2,12 +2,12 @@
 
 use super::{Datum, Decimal, SqlType};
 use arrow_array::builder::{
-    BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder,
-    StringBuilder, Time32MillisecondBuilder, TimestampMillisecondBuilder,
+    BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int32Builder,
+    Int64Builder, StringBuilder, Time32MillisecondBuilder, TimestampMillisecondBuilder,
 };
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array,
-    StringArray, Time32MillisecondArray, TimestampMillisecondArray, UInt32Array,
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array,
+    Int64Array, StringArray, Time32MillisecondArray, TimestampMillisecondArray, UInt32Array,
 };
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use std::borrow::Cow;
@@ -103,9 +103,10 @@ impl Column {
             Self::Boolean(_) => SqlType::Boolean,
             Self::Int(_) => SqlType::Int,
             Self::BigInt(_) => SqlType::BigInt,
-            Self::Decimal(array) => {
-                SqlType::Decimal { precision: array.precision(), scale: array.scale().try_into().unwrap_or(0) }
-            }
+            Self::Decimal(array) => SqlType::Decimal {
+                precision: array.precision(),
+                scale: array.scale().try_into().unwrap_or(0),
+            },
             Self::Double(_) => SqlType::Double,
             Self::Varchar(_) => SqlType::Varchar,
             Self::Bytes(_) => SqlType::Bytes,
@@ -231,10 +232,7 @@ impl Column {
     }
 
     /// A kernel that gives another array of the same type; it can only fail by a mistake of its caller, who then gets no rows.
-    fn through(
-        &self,
-        kernel: impl FnOnce(&dyn Array) -> Result<ArrayRef, arrow_schema::ArrowError>,
-    ) -> Self {
+    fn through(&self, kernel: impl FnOnce(&dyn Array) -> Result<ArrayRef, arrow_schema::ArrowError>) -> Self {
         let made = each!(self, array => kernel(array), _nested => return self.slice(0, 0));
         made.ok().and_then(|made| self.same_type(&made)).unwrap_or_else(|| self.slice(0, 0))
     }
@@ -328,7 +326,9 @@ impl ColumnBuilder {
             (Self::Time(builder), _) => builder.append_null(),
             (Self::Timestamp(builder), Datum::Timestamp(v)) => builder.append_value(*v),
             (Self::Timestamp(builder), _) => builder.append_null(),
-            (Self::Nested(SqlType::Array(_), values), Datum::Array(v)) => values.push(Datum::Array(v.clone())),
+            (Self::Nested(SqlType::Array(_), values), Datum::Array(v)) => {
+                values.push(Datum::Array(v.clone()));
+            }
             (Self::Nested(SqlType::Map(..), values), Datum::Map(v)) => values.push(Datum::Map(v.clone())),
             (Self::Nested(SqlType::Struct(_), values), Datum::Struct(v)) => {
                 values.push(Datum::Struct(v.clone()));

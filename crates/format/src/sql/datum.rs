@@ -139,7 +139,9 @@ impl Datum<'_> {
     pub fn is_of(&self, sql_type: SqlType) -> bool {
         match (self, sql_type) {
             (Self::Decimal(v), SqlType::Decimal { scale, .. }) => v.scale() == scale,
-            (Self::Array(values), SqlType::Array(element)) => values.iter().all(|value| value.is_of(*element)),
+            (Self::Array(values), SqlType::Array(element)) => {
+                values.iter().all(|value| value.is_of(*element))
+            }
             (Self::Map(entries), SqlType::Map(key, value)) => {
                 entries.iter().all(|(k, v)| k.is_of(*key) && v.is_of(*value))
             }

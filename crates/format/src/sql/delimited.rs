@@ -60,13 +60,12 @@ fn first_line(text: &str, delimiter: char, wanted: usize) -> Result<Vec<Cow<'_, 
     let mut found = 0_usize;
     let mut rest = text;
     loop {
-        let (field, after) = match rest.strip_prefix('"') {
-            Some(quoted) => in_double_quotes(quoted, delimiter)?,
-            None => {
-                let end = rest.find([delimiter, '\n', '\r']).unwrap_or(rest.len());
-                let (field, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
-                (Cow::Borrowed(field), after)
-            }
+        let (field, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            in_double_quotes(quoted, delimiter)?
+        } else {
+            let end = rest.find([delimiter, '\n', '\r']).unwrap_or(rest.len());
+            let (field, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+            (Cow::Borrowed(field), after)
         };
         found = found.saturating_add(1);
         if found <= wanted {

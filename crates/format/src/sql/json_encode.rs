@@ -63,7 +63,6 @@ impl super::Encoder for JsonEncoder {
 /// Base64; dates, times and points in time are counts of days and milliseconds.
 pub(super) fn write_json(value: &Datum<'_>, sql_type: SqlType, out: &mut Vec<u8>) {
     match (value, sql_type) {
-        (Datum::Null, _) => out.extend_from_slice(b"null"),
         (Datum::Boolean(v), _) => out.extend_from_slice(if *v { b"true" } else { b"false" }),
         (Datum::Int(v) | Datum::Date(v) | Datum::Time(v), _) => write_integer(i64::from(*v), out),
         (Datum::BigInt(v) | Datum::Timestamp(v), _) => write_integer(*v, out),
@@ -99,8 +98,10 @@ pub(super) fn write_json(value: &Datum<'_>, sql_type: SqlType, out: &mut Vec<u8>
             }
             out.push(b'}');
         }
-        // A value is of its column's type.
-        (Datum::Array(_) | Datum::Map(_) | Datum::Struct(_), _) => out.extend_from_slice(b"null"),
+        // A value is of its column's type, so that only NULL is left.
+        (Datum::Null | Datum::Array(_) | Datum::Map(_) | Datum::Struct(_), _) => {
+            out.extend_from_slice(b"null");
+        }
     }
 }
 

@@ -133,7 +133,6 @@ pub(super) fn in_quotes(text: &str, sql_type: SqlType, path: &str) -> Result<Dat
     let no_number = || wrong("a string that is no such number");
     Ok(match sql_type {
         SqlType::Varchar => Datum::Varchar(Cow::Owned(text.to_owned())),
-        SqlType::Boolean => return Err(wrong("a string")),
         SqlType::Int => Datum::Int(text.parse().map_err(|_| no_number())?),
         SqlType::BigInt => Datum::BigInt(text.parse().map_err(|_| no_number())?),
         SqlType::Double => Datum::Double(double(text).ok_or_else(no_number)?),
@@ -150,7 +149,9 @@ pub(super) fn in_quotes(text: &str, sql_type: SqlType, path: &str) -> Result<Dat
             let count: i64 = text.parse().map_err(|_| no_number())?;
             count_of(count, sql_type).ok_or_else(out_of_range)?
         }
-        SqlType::Array(_) | SqlType::Map(..) | SqlType::Struct(_) => return Err(wrong("a string")),
+        SqlType::Boolean | SqlType::Array(_) | SqlType::Map(..) | SqlType::Struct(_) => {
+            return Err(wrong("a string"));
+        }
     })
 }
 

@@ -37,7 +37,6 @@ pub use layout::{Columns, Decoder, EncodeError, Encoder, Layout, LayoutError};
 pub use schema::{ParsedSchema, incompatibilities};
 pub use sql_type::{Field, SqlType};
 
-
 /// Limits of the decoders.
 pub mod limits {
     /// How deeply a JSON value may be nested; Jackson's `StreamReadConstraints` allows 1,000, plant data needs a handful.

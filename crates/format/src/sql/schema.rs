@@ -134,7 +134,7 @@ pub(super) fn of_layout(layout: &Layout) -> Result<SchemaText, LayoutError> {
     let text = match kind {
         Some(SchemaKind::Avro) => avro::schema_text(columns, wrapped, name)?,
         Some(SchemaKind::Protobuf) => protobuf::schema_text(columns, layout.spec.nullable, name)?,
-        Some(SchemaKind::Json) => json_schema::schema_text(columns, wrapped, name)?,
+        Some(SchemaKind::Json) => json_schema::schema_text(columns, wrapped, name),
         None => return Err(LayoutError::new(format!("the format {} has no schemas", layout.spec.format))),
     };
     Ok(SchemaText::new(kind.unwrap_or(SchemaKind::Json), text))

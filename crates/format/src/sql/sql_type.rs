@@ -34,9 +34,9 @@ pub enum SqlType {
     /// `TIMESTAMP`: milliseconds since 1970 in UTC.
     Timestamp,
     /// `ARRAY<element>`.
-    Array(&'static SqlType),
+    Array(&'static Self),
     /// `MAP<key, value>`.
-    Map(&'static SqlType, &'static SqlType),
+    Map(&'static Self, &'static Self),
     /// `STRUCT<name type, …>`.
     Struct(&'static [Field]),
 }

@@ -84,18 +84,18 @@ fn sql_type(schema: &AvroSchema, node: usize, keep_case: bool, depth: usize) -> 
                 let fields = many.iter().filter_map(|node| {
                     Some((cased(branch_name(schema.node(*node)), keep_case), below(*node)?))
                 });
-                structure(fields.collect())?
+                structure(&fields.collect::<Vec<_>>())?
             }
         },
         Node::Record { fields, .. } => {
             let fields = fields.iter().filter_map(|f| Some((cased(&f.name, keep_case), below(f.node)?)));
-            structure(fields.collect())?
+            structure(&fields.collect::<Vec<_>>())?
         }
     })
 }
 
 /// A struct of these fields; `None` where there are none, or two of the same name.
-fn structure(fields: Vec<(String, SqlType)>) -> Option<SqlType> {
+fn structure(fields: &[(String, SqlType)]) -> Option<SqlType> {
     let mut names: Vec<&String> = fields.iter().map(|(name, _)| name).collect();
     names.sort();
     names.dedup();

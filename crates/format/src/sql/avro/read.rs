@@ -109,9 +109,36 @@ impl AvroDecoder {
                 let fits = fit(unscaled, *from, *precision, *scale);
                 Datum::Decimal(fits.ok_or_else(|| input.error("a decimal that fits its column"))?)
             }
+            Read::Array(_) | Read::Map(_) | Read::Entries(_) | Read::Record(..) => {
+                self.container(read, input, below)?
+            }
+            Read::Union(branches) => {
+                let branch = usize::try_from(input.zigzag()?).ok().and_then(|index| branches.get(index));
+                let branch = branch.ok_or_else(|| input.error("a branch of the union"))?;
+                self.value(branch, input, below)?
+            }
+            Read::Branches(branches, count) => self.branch(branches, *count, input, below)?,
+            Read::Skip(node) => {
+                self.skip(*node, input, below)?;
+                Datum::Null
+            }
+            Read::Never(column, sql_type, found) => {
+                return Err(DecodeError::Type { column: column.clone(), sql_type: *sql_type, found });
+            }
+        })
+    }
+
+    /// What holds other values.
+    fn container(
+        &self,
+        read: &Read,
+        input: &mut Bytes<'_>,
+        below: usize,
+    ) -> Result<Datum<'static>, DecodeError> {
+        Ok(match read {
             Read::Array(item) => {
                 let mut items = Vec::new();
-                self.blocks(input, |input| {
+                Self::blocks(input, |input| {
                     items.push(self.value(item, input, below)?.into_owned());
                     Ok(())
                 })?;
@@ -119,7 +146,7 @@ impl AvroDecoder {
             }
             Read::Map(value) => {
                 let mut entries = Vec::new();
-                self.blocks(input, |input| {
+                Self::blocks(input, |input| {
                     let key = Datum::Varchar(Cow::Owned(input.text()?.to_owned()));
                     entries.push((key, self.value(value, input, below)?.into_owned()));
                     Ok(())
@@ -128,7 +155,7 @@ impl AvroDecoder {
             }
             Read::Entries(fields) => {
                 let mut entries = Vec::new();
-                self.blocks(input, |input| {
+                Self::blocks(input, |input| {
                     let [key, value] = self.pair(fields, input, below)?;
                     entries.push((key, value));
                     Ok(())
@@ -145,19 +172,7 @@ impl AvroDecoder {
                 }
                 Datum::Struct(values.into())
             }
-            Read::Union(branches) => {
-                let branch = usize::try_from(input.zigzag()?).ok().and_then(|index| branches.get(index));
-                let branch = branch.ok_or_else(|| input.error("a branch of the union"))?;
-                self.value(branch, input, below)?
-            }
-            Read::Branches(branches, count) => self.branch(branches, *count, input, below)?,
-            Read::Skip(node) => {
-                self.skip(*node, input, below)?;
-                Datum::Null
-            }
-            Read::Never(column, sql_type, found) => {
-                return Err(DecodeError::Type { column: column.clone(), sql_type: *sql_type, found });
-            }
+            _ => Datum::Null,
         })
     }
 
@@ -199,7 +214,6 @@ impl AvroDecoder {
 
     /// The items of an array or map, block by block.
     fn blocks<'a>(
-        &self,
         input: &mut Bytes<'a>,
         mut item: impl FnMut(&mut Bytes<'a>) -> Result<(), DecodeError>,
     ) -> Result<(), DecodeError> {
@@ -244,8 +258,8 @@ impl AvroDecoder {
             Node::Double => drop(input.take(8)?),
             Node::Bytes | Node::String | Node::Decimal { size: None, .. } => drop(input.counted()?),
             Node::Fixed { size, .. } | Node::Decimal { size: Some(size), .. } => drop(input.take(*size)?),
-            Node::Array(items) => self.blocks(input, |input| self.skip(*items, input, below))?,
-            Node::Map(values) => self.blocks(input, |input| {
+            Node::Array(items) => Self::blocks(input, |input| self.skip(*items, input, below))?,
+            Node::Map(values) => Self::blocks(input, |input| {
                 input.counted()?;
                 self.skip(*values, input, below)
             })?,

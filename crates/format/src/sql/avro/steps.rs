@@ -43,21 +43,22 @@ pub(super) enum Read {
         precision: u8,
         scale: u8,
     },
-    Array(Box<Read>),
-    Map(Box<Read>),
+    Array(Box<Self>),
+    Map(Box<Self>),
     /// Records of a key and a value: the writer's fields in order, which of the two each is.
-    Entries(Vec<(Option<usize>, Read)>),
+    Entries(Vec<(Option<usize>, Self)>),
     /// The writer's fields in order with the place of each among the target's, and how many these are.
-    Record(Vec<(Option<usize>, Read)>, usize),
-    Union(Vec<Read>),
+    Record(Vec<(Option<usize>, Self)>, usize),
+    Union(Vec<Self>),
     /// A union of several types as a struct of its branches.
-    Branches(Vec<(Option<usize>, Read)>, usize),
+    Branches(Vec<(Option<usize>, Self)>, usize),
     Skip(usize),
     /// The writer's type cannot become the column's; told when such a value comes.
     Never(Arc<str>, SqlType, &'static str),
 }
 
 /// Steps that turn values of `node` into `sql_type`; `None` where that cannot be.
+#[expect(clippy::match_same_arms, reason = "one line per pair of types")]
 pub(super) fn read(
     schema: &AvroSchema,
     node: usize,

@@ -37,22 +37,22 @@ enum Write {
         precision: u8,
         scale: u8,
     },
-    Array(Box<Write>),
-    Map(Box<Write>),
+    Array(Box<Self>),
+    Map(Box<Self>),
     /// Records of key and value: the schema's fields in order, which of the two each takes.
-    Entries(Vec<(Option<usize>, Write)>),
+    Entries(Vec<(Option<usize>, Self)>),
     /// The schema's fields in order, which of the values each takes.
-    Record(Vec<(Option<usize>, Write)>),
+    Record(Vec<(Option<usize>, Self)>),
     /// A value, or null where the schema has a branch for it.
     Union {
         null: Option<i64>,
         branch: i64,
-        write: Box<Write>,
+        write: Box<Self>,
     },
     /// A struct whose fields are the branches of a union: the one that is not null is written.
     Branches {
         null: Option<i64>,
-        branches: Vec<(usize, i64, Write)>,
+        branches: Vec<(usize, i64, Self)>,
     },
 }
 
@@ -251,6 +251,7 @@ fn block<T>(
 }
 
 /// How values of `sql_type` are written as `node`.
+#[expect(clippy::match_same_arms, reason = "one line per pair of types")]
 fn write(
     schema: &AvroSchema,
     node: usize,

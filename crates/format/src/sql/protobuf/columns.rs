@@ -134,11 +134,11 @@ pub(in crate::sql) fn schema_text(
     writer.message(name, &fields, 0, &mut body)?;
     let mut text = String::from("syntax = \"proto3\";\n");
     if !package.is_empty() {
-        let _ = write!(text, "package {package};\n");
+        let _ = writeln!(text, "package {package};");
     }
     text.push('\n');
     for import in &writer.imports {
-        let _ = write!(text, "import \"{import}\";\n");
+        let _ = writeln!(text, "import \"{import}\";");
     }
     if !writer.imports.is_empty() {
         text.push('\n');
@@ -166,7 +166,7 @@ impl Writer {
         }
         let indent = "  ".repeat(depth);
         let mut nested = String::new();
-        let _ = write!(out, "{indent}message {name} {{\n");
+        let _ = writeln!(out, "{indent}message {name} {{");
         for (number, (field, sql_type)) in (1_u32..).zip(fields) {
             if !is_name(field) {
                 return Err(LayoutError::new(format!("PROTOBUF cannot name a field `{field}`")).help(
@@ -174,13 +174,13 @@ impl Writer {
                 ));
             }
             let (kind, label, options) = self.field(field, *sql_type, depth, &mut nested)?;
-            let _ = write!(out, "{indent}  {label}{kind} {field} = {number}{options};\n");
+            let _ = writeln!(out, "{indent}  {label}{kind} {field} = {number}{options};");
         }
         if !nested.is_empty() {
             out.push('\n');
             out.push_str(&nested);
         }
-        let _ = write!(out, "{indent}}}\n");
+        let _ = writeln!(out, "{indent}}}");
         Ok(())
     }
 
@@ -193,12 +193,10 @@ impl Writer {
         nested: &mut String,
     ) -> Result<(String, &'static str, String), LayoutError> {
         match sql_type {
-            SqlType::Array(element) if matches!(element, SqlType::Array(_) | SqlType::Map(..)) => {
-                Err(LayoutError::new(format!(
-                    "the PROTOBUF format does not support {sql_type} of column `{field}`"
-                ))
-                .help("an array inside an array needs a STRUCT around the inner one"))
-            }
+            SqlType::Array(SqlType::Array(_) | SqlType::Map(..)) => Err(LayoutError::new(format!(
+                "the PROTOBUF format does not support {sql_type} of column `{field}`"
+            ))
+            .help("an array inside an array needs a STRUCT around the inner one")),
             SqlType::Array(element) => {
                 let (kind, options) = self.kind(*element, depth, nested)?;
                 Ok((kind, "repeated ", options))

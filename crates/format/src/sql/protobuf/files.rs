@@ -6,6 +6,7 @@
     clippy::unwrap_used
 )]
 
+use super::descriptor;
 use super::parse::Parser;
 use crate::sql::limits::SCHEMA_DEPTH_MAX;
 use std::collections::BTreeMap;
@@ -141,15 +142,23 @@ impl ProtobufFiles {
         Parser::new(&mut files).file(WELL_KNOWN)?;
         let own = ["google/", "confluent/"];
         for (path, text) in used.iter().filter(|(path, _)| !own.iter().any(|own| path.starts_with(own))) {
-            Parser::new(&mut files).file(text).map_err(|error| format!("`{path}`: {error}"))?;
+            files.add(text).map_err(|error| format!("`{path}`: {error}"))?;
         }
         files.roots.clear();
-        Parser::new(&mut files).file(text)?;
+        files.add(text)?;
         files.link()?;
         if files.roots.is_empty() {
             return Err("it has no message".to_owned());
         }
         Ok(files)
+    }
+
+    /// Reads one file, a text or a descriptor in Base64.
+    fn add(&mut self, text: &str) -> Result<(), String> {
+        match descriptor::from_base64(text) {
+            Some(bytes) => descriptor::read(&bytes, self),
+            None => Parser::new(self).file(text),
+        }
     }
 
     /// Finds what the names of types mean.

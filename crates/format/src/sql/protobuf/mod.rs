@@ -7,6 +7,7 @@
 //! "Language Guide (proto 3)"; names and types as Kafka Connect's Protobuf converter has them.
 
 mod columns;
+mod descriptor;
 mod files;
 mod lexer;
 mod parse;

@@ -113,10 +113,9 @@ fn values<'a>(targets: &Targets, bytes: &'a [u8], depth: usize) -> Result<Vec<Da
                 let mut pair = values(entry, length(&mut input)?, depth.saturating_add(1))?.into_iter();
                 if let (Some(key), Some(value)) = (pair.next(), pair.next()) {
                     let place = place_in(&mut maps, target.place);
-                    let entries = maps.get_mut(place).map(|(_, entries)| entries);
-                    entries.into_iter().for_each(|entries| {
-                        entries.push((key.clone().into_owned(), value.clone().into_owned()))
-                    });
+                    if let Some((_, entries)) = maps.get_mut(place) {
+                        entries.push((key.clone().into_owned(), value.clone().into_owned()));
+                    }
                 }
             }
             Shape::Never(column, sql_type, found) => {
@@ -140,7 +139,7 @@ fn place_in<T>(all: &mut Vec<(usize, Vec<T>)>, place: usize) -> usize {
     })
 }
 
-fn tag(input: &mut Bytes<'_>) -> Result<(u32, u8), DecodeError> {
+pub(super) fn tag(input: &mut Bytes<'_>) -> Result<(u32, u8), DecodeError> {
     let tag = u32::try_from(input.varint()?).map_err(|_| input.error("the number of a field"))?;
     let number = tag >> 3;
     if number == 0 {
@@ -149,12 +148,17 @@ fn tag(input: &mut Bytes<'_>) -> Result<(u32, u8), DecodeError> {
     Ok((number, u8::try_from(tag & 7).unwrap_or(0)))
 }
 
-fn length<'a>(input: &mut Bytes<'a>) -> Result<&'a [u8], DecodeError> {
+pub(super) fn length<'a>(input: &mut Bytes<'a>) -> Result<&'a [u8], DecodeError> {
     let len = usize::try_from(input.varint()?).map_err(|_| input.error("a length"))?;
     input.take(len)
 }
 
-fn pass_over(input: &mut Bytes<'_>, number: u32, wire: u8, depth: usize) -> Result<(), DecodeError> {
+pub(super) fn pass_over(
+    input: &mut Bytes<'_>,
+    number: u32,
+    wire: u8,
+    depth: usize,
+) -> Result<(), DecodeError> {
     if depth > SCHEMA_DEPTH_MAX {
         return Err(DecodeError::TooDeep);
     }

@@ -36,7 +36,7 @@ fn compare(
             .find(|m| simple(&m.name) == simple(&before.name));
         match after {
             None => {
-                reasons.push(format!("message `{}` was written, and is not there to be read", before.name))
+                reasons.push(format!("message `{}` was written, and is not there to be read", before.name));
             }
             Some(after) => {
                 fields(reader, after, writer, before, reasons);

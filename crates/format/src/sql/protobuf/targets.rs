@@ -51,7 +51,7 @@ pub(super) enum Take {
     Enum(Vec<(i32, Box<str>)>),
     Struct(Targets),
     /// A message of one field that stands for a scalar, and what it is when it is empty.
-    Wrapped(Box<Take>, Datum<'static>),
+    Wrapped(Box<Self>, Datum<'static>),
     Timestamp,
     Date,
     TimeOfDay,
@@ -175,6 +175,7 @@ fn entry(
 }
 
 /// How one value of `kind` becomes `sql_type`; `None` where it cannot.
+#[expect(clippy::match_same_arms, reason = "one line per pair of types")]
 fn take(files: &ProtobufFiles, kind: &Kind, sql_type: SqlType, path: &str, depth: usize) -> Option<Take> {
     let scalar = || Some(Take::Scalar(kind.clone(), sql_type));
     match (kind, sql_type) {

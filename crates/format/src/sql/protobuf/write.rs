@@ -47,7 +47,7 @@ enum Give {
     Scalar(Kind),
     Enum(Vec<(i32, String)>),
     Struct(Vec<Put>),
-    Wrapped(Box<Give>),
+    Wrapped(Box<Self>),
     Timestamp,
     Date,
     TimeOfDay,
@@ -64,7 +64,9 @@ pub(in crate::sql) fn write_indexes(indexes: &[i32], out: &mut Vec<u8>) {
         return out.push(0);
     }
     write_zigzag(i64::try_from(indexes.len()).unwrap_or(0), out);
-    indexes.iter().for_each(|index| write_zigzag(i64::from(*index), out));
+    for index in indexes {
+        write_zigzag(i64::from(*index), out);
+    }
 }
 
 impl ProtobufEncoder {
@@ -191,7 +193,7 @@ fn field(number: u32, give: &Give, value: &Datum<'_>, out: &mut Vec<u8>) -> Resu
             puts.iter().try_for_each(|put| write(put, values.get(put.source).unwrap_or(&Datum::Null), out))
         })?,
         (Give::Wrapped(inner), value) => {
-            message(number, out, |out| if is_zero(value) { Ok(()) } else { field(1, inner, value, out) })?
+            message(number, out, |out| if is_zero(value) { Ok(()) } else { field(1, inner, value, out) })?;
         }
         (Give::Timestamp, Datum::Timestamp(v)) => {
             let nanos = v.rem_euclid(1_000).saturating_mul(1_000_000);
@@ -274,7 +276,7 @@ fn scalar(kind: &Kind, value: &Datum<'_>, out: &mut Vec<u8>) -> Result<(), Refus
     let small = i32::try_from(number);
     match kind {
         Kind::Int32 => {
-            write_varint(u64::from_ne_bytes(i64::from(small.map_err(|_| range())?).to_ne_bytes()), out)
+            write_varint(u64::from_ne_bytes(i64::from(small.map_err(|_| range())?).to_ne_bytes()), out);
         }
         Kind::Int64 => write_varint(u64::from_ne_bytes(number.to_ne_bytes()), out),
         Kind::Uint32 => write_varint(u64::from(u32::try_from(number).map_err(|_| range())?), out),
@@ -349,6 +351,7 @@ fn refused(field: &Field, sql_type: SqlType, path: &str) -> LayoutError {
     ))
 }
 
+#[expect(clippy::match_same_arms, reason = "one line per pair of types")]
 fn give(
     files: &ProtobufFiles,
     field: &Field,

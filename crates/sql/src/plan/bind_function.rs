@@ -1,8 +1,8 @@
 //! Calls of scalar functions: which signature fits, lambdas, units of time, constants.
 
 use super::bind::{Binder, Mistake, type_of};
-use crate::expression::{Node, NodeKind};
-use crate::function::{Argument, ScalarFunction, Unresolved};
+use crate::expression::{Node, NodeKind, cast};
+use crate::function::{Argument, Resolved, ScalarFunction, Unresolved};
 use crate::parse::ast::{Expr, ExprKind};
 use crate::{Datum, SqlType};
 use millstream_model::Diagnostic;
@@ -50,6 +50,10 @@ impl Binder<'_> {
             Ok(sql_type)
         });
         let resolved = match resolved {
+            Err(Unresolved::Arguments) => with_texts_as_times(function, &given).ok_or(Unresolved::Arguments),
+            resolved => resolved,
+        };
+        let resolved = match resolved {
             Ok(resolved) if !star => resolved,
             Ok(_) | Err(Unresolved::Arguments) => return Err(misfit(function, &arguments, star, expr)),
             Err(Unresolved::Lambda(mistake)) => return Err(mistake),
@@ -90,6 +94,20 @@ fn argument(given: &Given<'_>) -> Argument {
         Given::Lambda(_) => Argument::Lambda(0),
         Given::Unit(_) => Argument::Unit,
     }
+}
+
+/// The signature that fits where texts that are written down stand for dates and times: `GREATEST(D, '2022-06-14')`.
+fn with_texts_as_times(function: &ScalarFunction, given: &[Given<'_>]) -> Option<Resolved> {
+    let text = |given: &Given<'_>| match given {
+        Given::Value(node) if node.sql_type == SqlType::Varchar => constant(node).filter(|text| !text.is_null()),
+        _ => None,
+    };
+    let untyped = |given| if text(given).is_some() { Argument::Value(None) } else { argument(given) };
+    let arguments: Vec<_> = given.iter().map(untyped).collect();
+    let resolved = function.resolve_with::<()>(&arguments, &mut |_, _| Err(())).ok()?;
+    let texts = given.iter().map(text).zip(&resolved.args).filter_map(|(text, wanted)| Some((text?, *wanted)));
+    let mut is_time = |(text, wanted): (Datum<'static>, SqlType)| wanted.is_temporal() && cast::datum(text, wanted).is_ok();
+    texts.into_iter().all(&mut is_time).then_some(resolved)
 }
 
 fn constant(node: &Node) -> Option<Datum<'static>> {

@@ -7,7 +7,8 @@ use super::Params::{Of, Types};
 use super::split::text;
 use super::text::{owned, str_at};
 use super::{
-    Body, CallTypes, Param, Params, Returns, RowBody, RowFunction, ScalarFunction, Signature, check_elements, check_text,
+    Body, CallTypes, Param, Params, Returns, RowBody, RowFunction, ScalarFunction, Signature, check_elements,
+    check_text,
 };
 use crate::Datum;
 use crate::SqlType::{self, Boolean, Int, Varchar};
@@ -111,7 +112,7 @@ impl RowFunction for Extract {
             made = Path::read(str_at(args, 1))?;
             &made
         };
-        let found = Json::read(str_at(args, 0))?.and_then(|json| path.find(json));
+        let found = Json::read_first(str_at(args, 0))?.and_then(|json| path.find(json));
         Ok(match found {
             None | Some(Json::Null) => Datum::Null,
             Some(Json::Text(text)) => owned(text),
@@ -128,7 +129,7 @@ fn is_json<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
 #[expect(clippy::unnecessary_wraps, reason = "every body has the same shape")]
 fn array_contains<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
     let [json, wanted] = args else { return Ok(Datum::Boolean(false)) };
-    let Ok(Some(Json::Array(values))) = Json::read(json.as_str().unwrap_or_default()) else {
+    let Ok(Some(Json::Array(values))) = Json::read_first(json.as_str().unwrap_or_default()) else {
         return Ok(Datum::Boolean(false));
     };
     Ok(Datum::Boolean(values.iter().any(|value| is_same(value, wanted))))
@@ -152,7 +153,7 @@ fn is_same(value: &Json, wanted: &Datum<'_>) -> bool {
 }
 
 fn array_length<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
-    Ok(match Json::read(str_at(args, 0))? {
+    Ok(match Json::read_first(str_at(args, 0))? {
         Some(Json::Array(values)) => Datum::Int(i32::try_from(values.len()).unwrap_or(i32::MAX)),
         _ => Datum::Null,
     })
@@ -161,7 +162,7 @@ fn array_length<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
 fn concat<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
     let mut values = Vec::with_capacity(args.len());
     for arg in args {
-        let Some(value) = Json::read(arg.as_str().unwrap_or_default())? else { return Ok(Datum::Null) };
+        let Some(value) = Json::read_first(arg.as_str().unwrap_or_default())? else { return Ok(Datum::Null) };
         values.push(value);
     }
     if let [alone] = values.as_slice() {
@@ -189,7 +190,7 @@ fn concat<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
 }
 
 fn items<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
-    let Some(Json::Array(values)) = Json::read(str_at(args, 0))? else { return Ok(Datum::Null) };
+    let Some(Json::Array(values)) = Json::read_first(str_at(args, 0))? else { return Ok(Datum::Null) };
     if values.iter().any(|value| !matches!(value, Json::Object(_))) {
         return Ok(Datum::Null);
     }
@@ -207,13 +208,13 @@ fn written(value: &Json, bytes: &mut usize) -> Result<Datum<'static>, String> {
 }
 
 fn keys<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
-    let Some(Json::Object(members)) = Json::read(str_at(args, 0))? else { return Ok(Datum::Null) };
+    let Some(Json::Object(members)) = Json::read_first(str_at(args, 0))? else { return Ok(Datum::Null) };
     check_elements(members.len())?;
     Ok(Datum::Array(members.iter().map(|(name, _)| text(name)).collect()))
 }
 
 fn records<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
-    let Some(Json::Object(members)) = Json::read(str_at(args, 0))? else { return Ok(Datum::Null) };
+    let Some(Json::Object(members)) = Json::read_first(str_at(args, 0))? else { return Ok(Datum::Null) };
     check_elements(members.len().saturating_mul(2))?;
     let mut bytes = 0;
     let pairs = members.iter().map(|(name, value)| Ok((text(name), written(value, &mut bytes)?)));

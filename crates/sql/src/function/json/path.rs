@@ -7,6 +7,7 @@ use super::value::Json;
 enum Step {
     Member(String),
     Element(usize),
+    Nothing,
 }
 
 /// A path, read once.
@@ -38,6 +39,13 @@ impl Path {
                 continue;
             }
             let (index, behind) = inside.split_once(']').ok_or_else(wrong)?;
+            // There is no element before the first.
+            let negative = index.strip_prefix('-').is_some_and(|digits| digits.parse::<u64>().is_ok());
+            if negative {
+                steps.push(Step::Nothing);
+                rest = behind;
+                continue;
+            }
             if index.is_empty() || !index.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(refused(path, behind, index).unwrap_or_else(wrong));
             }
@@ -54,6 +62,7 @@ impl Path {
                 (Step::Member(name), Json::Array(values)) => values.into_iter().nth(name.parse().ok()?)?,
                 (Step::Member(name), value) => value.member(name)?,
                 (Step::Element(index), Json::Array(values)) => values.into_iter().nth(*index)?,
+                (Step::Nothing, _) => return None,
                 (Step::Element(index), value) => value.member(&index.to_string())?,
             };
         }

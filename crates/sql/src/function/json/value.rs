@@ -20,13 +20,22 @@ pub(super) enum Json {
 impl Json {
     /// Reads a text that is one JSON value; an empty text is none, without being wrong.
     pub(super) fn read(text: &str) -> Result<Option<Self>, String> {
+        Self::read_some(text, true)
+    }
+
+    /// Reads a text that begins with a JSON value; what stands behind it is not looked at, as in ksqlDB.
+    pub(super) fn read_first(text: &str) -> Result<Option<Self>, String> {
+        Self::read_some(text, false)
+    }
+
+    fn read_some(text: &str, whole: bool) -> Result<Option<Self>, String> {
         if text.trim_matches([' ', '\t', '\n', '\r']).is_empty() {
             return Ok(None);
         }
         let mut reader = Reader { text, at: 0 };
         let value = reader.value(0);
         reader.space();
-        if value.is_some() && reader.at == text.len() {
+        if value.is_some() && (!whole || reader.at == text.len()) {
             return Ok(value);
         }
         let at = text.get(..reader.at).map_or(0, |before| before.chars().count());

@@ -101,7 +101,6 @@ fn type_for(param: Param, pick: &mut dyn FnMut(usize) -> usize) -> SqlType {
         }
         Param::Array(element) => SqlType::array(type_for(*element, pick)),
         Param::Map(key, value) => SqlType::map(type_for(*key, pick), type_for(*value, pick)),
-        Param::Struct => SqlType::structure([("A", SqlType::Int)]),
         Param::Generic('K') => SqlType::Varchar,
         Param::Generic(_) => simple[pick(simple.len())],
         Param::Any => [
@@ -131,8 +130,7 @@ proptest! {
                     Params::Types(types) => types.iter().map(|t| Param::Type(*t)).collect(),
                     Params::Many(sql_type, min) => vec![Param::Type(sql_type); min + pick(3)],
                     Params::Same(min, _) => vec![Param::Generic('T'); min.max(2)],
-                    Params::Of(params) => params.to_vec(),
-                    Params::Variadic(params) => params.to_vec(),
+                    Params::Of(params) | Params::Variadic(params) => params.to_vec(),
                 };
                 let shared = type_for(Param::Generic('T'), &mut pick);
                 let args: Vec<Datum<'static>> = params.iter().map(|param| {

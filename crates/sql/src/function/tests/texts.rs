@@ -199,6 +199,10 @@ fn json() -> Vec<Case> {
         EXTRACTJSONFIELD(doc(), t("$.t")) => t("true");
         EXTRACTJSONFIELD(doc(), t("$.n")) => N;
         EXTRACTJSONFIELD(doc(), t("$.a.b[7]")) => N;
+        EXTRACTJSONFIELD(doc(), t("$.a.b[-1]")) => N;
+        EXTRACTJSONFIELD(doc(), t("$.a.b.0")) => t("1.50");
+        EXTRACTJSONFIELD(t("{\"@type\": \"VAL\"}}"), t("$.@type")) => t("VAL");
+        IS_JSON_STRING(t("{}}")) => yes(false);
         EXTRACTJSONFIELD(doc(), t("$.z.y")) => N;
         EXTRACTJSONFIELD(doc(), t("$")) => doc();
         EXTRACTJSONFIELD(t(""), t("$.a")) => N;

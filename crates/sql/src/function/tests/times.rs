@@ -84,7 +84,10 @@ fn parses() -> Vec<Case> {
         PARSE_TIMESTAMP(t("1970-01-01 01:00 Europe/Berlin"), t("yyyy-MM-dd HH:mm VV")) => ts(0);
         PARSE_TIMESTAMP(t("Thu, 1 Jan 1970"), t("EEE, d MMM yyyy")) => ts(0);
         PARSE_TIMESTAMP(t("Fri, 1 Jan 1970"), t("EEE, d MMM yyyy")) => Fails("contradict one another");
-        PARSE_TIMESTAMP(t("1 january 1970"), t("d MMMM yyyy")) => Fails("from character 3");
+        PARSE_TIMESTAMP(t("1 january 1970"), t("d MMMM yyyy")) => ts(0);
+        PARSE_TIMESTAMP(t("1 hanuary 1970"), t("d MMMM yyyy")) => Fails("from character 3");
+        PARSE_TIMESTAMP(t("2020-05-11t21:58:33z"), t("yyyy-MM-dd'T'HH:mm:ssX")) => ts(1_589_234_313_000);
+        PARSE_TIMESTAMP(t("2018-05-11T21:58:33 PST"), t("yyyy-MM-dd'T'HH:mm:ss zzz")) => ts(1_526_101_113_000);
         PARSE_TIMESTAMP(t("70-01-01"), t("yy-MM-dd")) => ts(3_155_760_000_000);
         PARSE_TIMESTAMP(t("12024-01-01"), t("yyyy-MM-dd")) => Fails("does not fit");
         PARSE_TIMESTAMP(t("1970-01-01"), t("yyyy-MM-dd[ HH:mm]")) => ts(0);
@@ -99,6 +102,8 @@ fn parses() -> Vec<Case> {
         PARSE_TIME(t("13:25"), t("HH:mm")) => time(48_300_000);
         PARSE_TIME(t("000105.007"), t("HHmmss.SSS")) => time(65_007);
         PARSE_TIME(t("11 PM"), t("h a")) => time(82_800_000);
+        PARSE_TIME(t("01:00:00 Pm"), t("hh:mm:ss a")) => time(46_800_000);
+        PARSE_TIME(t("00:01:05Lit"), t("HH:mm:ss'Lit'")) => time(65_000);
         PARSE_TIME(t("25:00"), t("HH:mm")) => Fails("does not fit");
         PARSE_TIME(t("2021"), t("yyyy")) => Fails("a TIME has no day");
         PARSE_TIME(t("30"), t("mm")) => Fails("it says no hour");

@@ -209,8 +209,7 @@ impl RowFunction for ByPattern {
                 made_text(pattern.format(&Moment::of_time(time_of(*ms)?)))
             }
             (_, Some(Datum::Varchar(value))) => {
-                let any_case = matches!(self.task, Task::ParseDate | Task::StringToDate);
-                let made = pattern.parse(value, any_case).and_then(|said| self.made_of(&said, zone));
+                let made = pattern.parse(value).and_then(|said| self.made_of(&said, zone));
                 made.map_err(|why| {
                     let value: String = value.chars().take(60).collect();
                     format!("'{value}' by the pattern '{}': {why}", text(1))

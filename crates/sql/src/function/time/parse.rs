@@ -28,9 +28,9 @@ pub(super) struct Said {
 }
 
 impl Pattern {
-    /// What `text` says by this pattern. `any_case`: words in any letter case.
-    pub(super) fn parse(&self, text: &str, any_case: bool) -> Result<Said, String> {
-        let mut reader = Reader { rest: text, any_case, said: Said::default() };
+    /// What `text` says by this pattern, words in any letter case.
+    pub(super) fn parse(&self, text: &str) -> Result<Said, String> {
+        let mut reader = Reader { rest: text, said: Said::default() };
         if reader.items(&self.items).is_none() || !reader.rest.is_empty() {
             let at = text.len().saturating_sub(reader.rest.len());
             let at = text.get(..at).map_or(0, |before| before.chars().count());
@@ -42,7 +42,6 @@ impl Pattern {
 
 struct Reader<'t> {
     rest: &'t str,
-    any_case: bool,
     said: Said,
 }
 
@@ -84,7 +83,7 @@ impl Reader<'_> {
 
     fn literal(&mut self, text: &str) -> Option<()> {
         let found = self.rest.get(..text.len())?;
-        if found != text && !(self.any_case && found.to_lowercase() == text.to_lowercase()) {
+        if found != text && found.to_lowercase() != text.to_lowercase() {
             return None;
         }
         self.rest = self.rest.get(text.len()..)?;
@@ -152,8 +151,7 @@ impl Reader<'_> {
         let mut best: Option<(usize, usize)> = None;
         for (index, name) in names.enumerate() {
             let Some(found) = self.rest.get(..name.len()) else { continue };
-            let same = found == name || (self.any_case && found.eq_ignore_ascii_case(&name));
-            if same && best.is_none_or(|(_, len)| name.len() > len) {
+            if found.eq_ignore_ascii_case(&name) && best.is_none_or(|(_, len)| name.len() > len) {
                 best = Some((index, name.len()));
             }
         }
@@ -202,12 +200,13 @@ impl Reader<'_> {
         let named = matches!(letter, 'V' | 'z');
         let part = |c: char| match letter {
             'V' | 'z' => c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '+' | '-' | ':'),
-            _ => c.is_ascii_digit() || matches!(c, '+' | '-' | ':' | 'Z' | 'G' | 'M' | 'T'),
+            _ => c.is_ascii_digit() || matches!(c, '+' | '-' | ':' | 'Z' | 'z' | 'G' | 'M' | 'T'),
         };
         let longest = self.rest.find(|c| !part(c)).unwrap_or(self.rest.len());
         let colon = count == 3 || matches!((letter, count), ('O', _) | ('Z', 4 | 5));
         for len in (1..=longest.min(64)).rev() {
             let Some(text) = self.rest.get(..len) else { continue };
+            let text = if text == "z" { "Z" } else { text };
             let fits = named
                 || match letter {
                     'O' => text.starts_with("GMT"),

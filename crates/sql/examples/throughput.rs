@@ -59,7 +59,8 @@ async fn filled(records: i64, keys: i64) -> Arc<dyn Bus> {
     bus
 }
 
-const AVERAGE_PER_KEY: &str = "CREATE TABLE out AS SELECT asset, AVG(temperature) AS mean FROM press GROUP BY asset;";
+const AVERAGE_PER_KEY: &str =
+    "CREATE TABLE out AS SELECT asset, AVG(temperature) AS mean FROM press GROUP BY asset;";
 
 fn engine(bus: Arc<dyn Bus>) -> Engine {
     let mut catalog = Catalog::new();

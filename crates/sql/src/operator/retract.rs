@@ -60,7 +60,13 @@ impl Retract {
         Some(fields.into())
     }
 
-    fn row(&mut self, batch: &Batch, row: usize, given: &mut Given, out: &mut Output) -> Result<(), SqlError> {
+    fn row(
+        &mut self,
+        batch: &Batch,
+        row: usize,
+        given: &mut Given,
+        out: &mut Output,
+    ) -> Result<(), SqlError> {
         let mut key = Vec::new();
         let columns = batch.columns.iter().skip(self.plan.fields.len());
         if columns.clone().all(|column| column.is_null(row)) {

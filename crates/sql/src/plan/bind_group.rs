@@ -55,7 +55,10 @@ impl Binder<'_> {
     pub(super) fn group_part(&mut self, expr: &Expr) -> Result<Option<Node>, Mistake> {
         let Context::Groups(group) = &mut self.context else { return Ok(None) };
         if let Some(slot) = group.keys.iter().position(|(key, _)| key.same_as(expr)) {
-            return Ok(group.keys.get(slot).map(|(_, sql_type)| Node::new(NodeKind::Column(slot), *sql_type)));
+            return Ok(group
+                .keys
+                .get(slot)
+                .map(|(_, sql_type)| Node::new(NodeKind::Column(slot), *sql_type)));
         }
         match &expr.kind {
             ExprKind::Column { name, .. } => {
@@ -100,7 +103,9 @@ impl Binder<'_> {
         self.context = context;
         let bound = bound?;
         let given: Vec<AggregateArgument> = bound.iter().map(argument).collect();
-        let Some(fitted) = function.resolve(&given) else { return Err(refuse_arguments(function, &given, expr)) };
+        let Some(fitted) = function.resolve(&given) else {
+            return Err(refuse_arguments(function, &given, expr));
+        };
         let Context::Groups(group) = &mut self.context else {
             return Err(refuse_arguments(function, &given, expr));
         };
@@ -134,11 +139,15 @@ fn refuse_arguments(function: &AggregateFunction, given: &[AggregateArgument], e
 }
 
 fn refuse_table(function: &AggregateFunction, expr: &Expr) -> Mistake {
-    let able: Vec<&str> = ["COUNT", "SUM", "AVG", "COLLECT_LIST", "HISTOGRAM", "STDDEV_SAMPLE", "CORRELATION"].into();
+    let able: Vec<&str> =
+        ["COUNT", "SUM", "AVG", "COLLECT_LIST", "HISTOGRAM", "STDDEV_SAMPLE", "CORRELATION"].into();
     Box::new(
         Diagnostic::error("sql-aggregate", format!("{} cannot be used over a table", function.name))
             .label("a row that changes must be taken out of its group, and this aggregate cannot forget")
-            .help(format!("over tables there are {}; or group the stream that the table is made of", able.join(", ")))
+            .help(format!(
+                "over tables there are {}; or group the stream that the table is made of",
+                able.join(", ")
+            ))
             .at(expr.place.clone()),
     )
 }

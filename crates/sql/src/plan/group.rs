@@ -220,7 +220,9 @@ impl Planner<'_, '_> {
             DEFAULT_WINDOW_KEEP_MS.saturating_sub(length_ms).max(0)
         });
         let needed_ms = length_ms.saturating_add(grace_ms);
-        if clause.grace_ms.is_some() && clause.retention_ms.is_some_and(|retention_ms| retention_ms < needed_ms) {
+        if clause.grace_ms.is_some()
+            && clause.retention_ms.is_some_and(|retention_ms| retention_ms < needed_ms)
+        {
             self.mistakes.push(
                 Diagnostic::error("sql-window", "RETENTION is shorter than a window with its grace period")
                     .label(format!("expected {needed_ms} milliseconds or more"))

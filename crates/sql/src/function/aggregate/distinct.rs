@@ -47,8 +47,11 @@ pub(super) fn estimate(held: &Held) -> i64 {
     let sum: f64 = bytes.iter().map(|rank| 2.0_f64.powi(-i32::from(*rank))).sum();
     let raw = 0.7213 / (1.0 + 1.079 / registers) * registers * registers / sum;
     let empty = u32::try_from(bytes.iter().filter(|rank| **rank == 0).count()).unwrap_or(0);
-    let estimate =
-        if raw <= 2.5 * registers && empty > 0 { registers * (registers / f64::from(empty)).ln() } else { raw };
+    let estimate = if raw <= 2.5 * registers && empty > 0 {
+        registers * (registers / f64::from(empty)).ln()
+    } else {
+        raw
+    };
     #[expect(clippy::cast_possible_truncation, reason = "an estimate is a count, far below 2^63")]
     let count = estimate.round() as i64;
     count

@@ -98,11 +98,16 @@ fn push(
     if *left_out > 1 {
         return Ok(());
     }
-    Err(Fault::Function(name, format!("the group has {limit} values already; this one and all further ones are left out")))
+    Err(Fault::Function(
+        name,
+        format!("the group has {limit} values already; this one and all further ones are left out"),
+    ))
 }
 
 fn place(held: &Held, value: &Datum<'_>) -> Option<usize> {
-    held.chunks_exact(2).position(|pair| pair.first().is_some_and(|known| same(known, value))).map(|pair| 2 * pair)
+    held.chunks_exact(2)
+        .position(|pair| pair.first().is_some_and(|known| same(known, value)))
+        .map(|pair| 2 * pair)
 }
 
 fn count(
@@ -193,7 +198,8 @@ pub(super) fn merge(
             }
         }
         Aggregate::Histogram { .. } | Aggregate::Attribute(_) => {
-            let limit = if let Aggregate::Histogram { limit } = aggregate { *limit } else { ATTRIBUTE_VALUES_MAX };
+            let limit =
+                if let Aggregate::Histogram { limit } = aggregate { *limit } else { ATTRIBUTE_VALUES_MAX };
             let mut values = from_values.into_iter();
             while let (Some(value), Some(Datum::BigInt(more))) = (values.next(), values.next()) {
                 match place(held, &value) {
@@ -248,7 +254,9 @@ fn merge_positions(held: &mut Held, from: Held, latest: bool, count: usize) {
 /// The result.
 pub(super) fn result(aggregate: &Aggregate, held: &Held) -> Datum<'static> {
     match aggregate {
-        Aggregate::Extreme { .. } | Aggregate::Position { .. } => held.first().cloned().unwrap_or(Datum::Null),
+        Aggregate::Extreme { .. } | Aggregate::Position { .. } => {
+            held.first().cloned().unwrap_or(Datum::Null)
+        }
         Aggregate::Positions { .. } => Datum::Array(held.iter().step_by(2).cloned().collect()),
         Aggregate::Histogram { .. } => {
             let pair = |pair: &[Datum<'static>]| match pair {

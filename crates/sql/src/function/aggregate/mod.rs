@@ -12,9 +12,9 @@ mod tests;
 mod value;
 
 pub(crate) use list::Held;
-pub(crate) use resolve::{AggregateArgument, AggregateFunction};
 #[cfg(test)]
 use resolve::Fitted;
+pub(crate) use resolve::{AggregateArgument, AggregateFunction};
 
 use crate::expression::Fault;
 use crate::{Column, Datum, SqlType};
@@ -129,10 +129,14 @@ impl Aggregate {
     pub(crate) fn returns(&self) -> SqlType {
         match self {
             Self::CountAll | Self::Count | Self::CountDistinct => SqlType::BigInt,
-            Self::SumDouble | Self::AverageWhole | Self::AverageDouble | Self::Deviation | Self::Correlation => {
-                SqlType::Double
+            Self::SumDouble
+            | Self::AverageWhole
+            | Self::AverageDouble
+            | Self::Deviation
+            | Self::Correlation => SqlType::Double,
+            Self::SumDecimal { precision, scale } => {
+                SqlType::Decimal { precision: *precision, scale: *scale }
             }
-            Self::SumDecimal { precision, scale } => SqlType::Decimal { precision: *precision, scale: *scale },
             Self::SumWhole(of)
             | Self::SumList(of)
             | Self::Extreme { of, .. }
@@ -205,7 +209,9 @@ impl Aggregate {
         let held = match self {
             Self::Extreme { of: t, .. } | Self::Position { of: t, .. } if self.holds() => of(*t),
             Self::Positions { of: t, count, .. } => count.saturating_mul(of(*t).saturating_add(9)),
-            Self::CollectList { of: t, limit } | Self::CollectSet { of: t, limit } => limit.saturating_mul(of(*t)),
+            Self::CollectList { of: t, limit } | Self::CollectSet { of: t, limit } => {
+                limit.saturating_mul(of(*t))
+            }
             Self::Histogram { limit } => limit.saturating_mul(of(SqlType::Varchar).saturating_add(9)),
             Self::Attribute(t) => list::ATTRIBUTE_VALUES_MAX.saturating_mul(of(*t).saturating_add(9)),
             Self::CountDistinct => distinct::STATE_BYTES_MAX,
@@ -216,7 +222,10 @@ impl Aggregate {
     }
 
     /// Takes a row in. A fault is told once per group: what is remembered says that it was.
-    #[expect(clippy::needless_pass_by_value, reason = "a state is two references: whoever has it, has it alone")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a state is two references: whoever has it, has it alone"
+    )]
     pub(crate) fn add(&self, state: State<'_>, row: &Row<'_>) -> Result<(), Fault> {
         if self.holds() {
             let [held] = state.held else { return Ok(()) };
@@ -228,7 +237,10 @@ impl Aggregate {
     }
 
     /// Takes out a row that was taken in. Nothing happens where [`Aggregate::can_remove`] says no.
-    #[expect(clippy::needless_pass_by_value, reason = "a state is two references: whoever has it, has it alone")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a state is two references: whoever has it, has it alone"
+    )]
     pub(crate) fn remove(&self, state: State<'_>, row: &Row<'_>) {
         if self.holds() {
             if let [held] = state.held {

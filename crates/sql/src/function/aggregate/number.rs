@@ -225,7 +225,10 @@ const fn as_double(count: u64) -> f64 {
 pub(super) fn result(aggregate: &Aggregate, words: &[u64]) -> Result<Datum<'static>, Fault> {
     Ok(match (aggregate, words) {
         (Aggregate::CountAll | Aggregate::Count, [count]) => Datum::BigInt(count.cast_signed()),
-        (Aggregate::SumWhole(of) | Aggregate::SumList(of @ (SqlType::Int | SqlType::BigInt)), [low, high, ..]) => {
+        (
+            Aggregate::SumWhole(of) | Aggregate::SumList(of @ (SqlType::Int | SqlType::BigInt)),
+            [low, high, ..],
+        ) => {
             let sum = whole(*low, *high);
             let fits = if *of == SqlType::Int {
                 i32::try_from(sum).ok().map(Datum::Int)

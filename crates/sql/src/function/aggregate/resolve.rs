@@ -187,7 +187,9 @@ pub(super) const AGGREGATES: &[AggregateFunction] = &[
         doc: "A MAP of each text to how often it came; at most 1,000 texts, further ones are left out and the first of \
               them is reported.",
         resolve: |args| match only(args)? {
-            SqlType::Varchar => fitted(Aggregate::Histogram { limit: HISTOGRAM_ENTRIES_MAX }, &[SqlType::Varchar]),
+            SqlType::Varchar => {
+                fitted(Aggregate::Histogram { limit: HISTOGRAM_ENTRIES_MAX }, &[SqlType::Varchar])
+            }
             _ => None,
         },
     },

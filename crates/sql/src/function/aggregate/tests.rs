@@ -185,10 +185,16 @@ fn spread_and_correlation_are_the_textbooks() {
 #[test]
 fn extremes_of_every_type_that_has_an_order() {
     let bytes = |v: &'static [u8]| Datum::Bytes(v.into());
-    let (d, decimal) = (|v| Datum::Decimal(crate::Decimal::new(v, 1)), SqlType::Decimal { precision: 3, scale: 1 });
+    let (d, decimal) =
+        (|v| Datum::Decimal(crate::Decimal::new(v, 1)), SqlType::Decimal { precision: 3, scale: 1 });
     for (of, values, least, greatest) in [
         (SqlType::BigInt, vec![Datum::BigInt(-5), Datum::Null, Datum::BigInt(3)], "-5", "3"),
-        (SqlType::Double, vec![Datum::Double(f64::NAN), Datum::Double(-1.5), Datum::Double(0.5)], "-1.5", "0.5"),
+        (
+            SqlType::Double,
+            vec![Datum::Double(f64::NAN), Datum::Double(-1.5), Datum::Double(0.5)],
+            "-1.5",
+            "0.5",
+        ),
         (SqlType::Varchar, vec![Datum::Varchar("b".into()), Datum::Varchar("B".into())], "B", "b"),
         (SqlType::Date, vec![Datum::Date(1), Datum::Date(0)], "1970-01-01", "1970-01-02"),
         (SqlType::Bytes, vec![bytes(&[1, 2]), bytes(&[1])], "AQ==", "AQI="),

@@ -67,9 +67,9 @@ fn compare_doubles(a: f64, b: f64, greatest: bool) -> Ordering {
 pub(super) fn compare(a: &Datum<'_>, b: &Datum<'_>) -> Ordering {
     match (a, b) {
         (Datum::Boolean(a), Datum::Boolean(b)) => a.cmp(b),
-        (Datum::Int(a), Datum::Int(b)) | (Datum::Date(a), Datum::Date(b)) | (Datum::Time(a), Datum::Time(b)) => {
-            a.cmp(b)
-        }
+        (Datum::Int(a), Datum::Int(b))
+        | (Datum::Date(a), Datum::Date(b))
+        | (Datum::Time(a), Datum::Time(b)) => a.cmp(b),
         (Datum::BigInt(a), Datum::BigInt(b)) | (Datum::Timestamp(a), Datum::Timestamp(b)) => a.cmp(b),
         (Datum::Decimal(a), Datum::Decimal(b)) => a.cmp(b),
         (Datum::Double(a), Datum::Double(b)) => compare_doubles(*a, *b, true),

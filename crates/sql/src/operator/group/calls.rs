@@ -73,10 +73,14 @@ impl Calls {
         let mut results = Vec::new();
         for call in &self.placed {
             let args: Vec<&Column> = call.args.iter().map(|slot| &batch.columns[*slot]).collect();
-            let mut builder =
-                emit.then(|| ColumnBuilder::new(call.aggregate.returns(), targets.len()));
+            let mut builder = emit.then(|| ColumnBuilder::new(call.aggregate.returns(), targets.len()));
             match (&call.aggregate, args.as_slice(), &mut builder, retracted) {
-                (Aggregate::AverageDouble, [Column::Double(array)], Some(ColumnBuilder::Double(means)), None) => {
+                (
+                    Aggregate::AverageDouble,
+                    [Column::Double(array)],
+                    Some(ColumnBuilder::Double(means)),
+                    None,
+                ) => {
                     average(array, targets, call.words.start, store, means);
                 }
                 (_, args, builder, retracted) => {
@@ -201,7 +205,9 @@ fn average(
 ) {
     for target in targets {
         let row = target.row();
-        let Some([sum, count]) = store.state_mut(target.slot).0.get_mut(first_word..first_word + 2) else { return };
+        let Some([sum, count]) = store.state_mut(target.slot).0.get_mut(first_word..first_word + 2) else {
+            return;
+        };
         if array.is_valid(row) {
             *sum = (f64::from_bits(*sum) + array.value(row)).to_bits();
             *count += 1;

@@ -5,7 +5,12 @@
 //! ```
 //!
 //! There are as many words and lists as the calls need: numbers are read as they stand. All is big-endian.
-#![deny(clippy::arithmetic_side_effects, clippy::as_conversions, clippy::indexing_slicing, clippy::unwrap_used)]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
 
 use crate::SqlError;
 use crate::function::aggregate::Held;

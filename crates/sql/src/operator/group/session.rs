@@ -66,7 +66,11 @@ struct Events {
 
 impl Events {
     fn push(&mut self, row: usize, (start, end): (i64, i64), gone: bool, before: Visible) {
-        #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "batches have some thousand rows")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::as_conversions,
+            reason = "batches have some thousand rows"
+        )]
         self.rows.push(row as u32);
         self.starts.push(start);
         self.ends.push(end);
@@ -198,7 +202,9 @@ impl Sessions {
     fn settle(&mut self, visible: &[bool]) {
         for (key, end, start) in &self.changed {
             let sessions = self.keys.get_mut(key).map_or(&mut [][..], Vec::as_mut_slice);
-            for session in sessions.iter_mut().filter(|session| (session.end, session.start) == (*end, *start)) {
+            for session in
+                sessions.iter_mut().filter(|session| (session.end, session.start) == (*end, *start))
+            {
                 if let Visible::Event(event) = session.visible {
                     session.visible = Visible::Known(visible.get(event).copied().unwrap_or(false));
                 }
@@ -234,12 +240,15 @@ impl Sessions {
         for (key, session) in closed {
             // The key was written here: it can be read.
             let parts = decode(key).unwrap_or_default();
-            keys.iter_mut().enumerate().for_each(|(at, key)| key.append(parts.get(at).unwrap_or(&Datum::Null)));
+            keys.iter_mut()
+                .enumerate()
+                .for_each(|(at, key)| key.append(parts.get(at).unwrap_or(&Datum::Null)));
             self.calls.results(&session.words, &session.held, tick.offset, &mut values, &mut out.faults);
         }
         let mut columns: Vec<_> = keys.iter_mut().map(ColumnBuilder::finish).collect();
         let ends: Vec<i64> = closed.iter().map(|(_, session)| session.end).collect();
-        columns.push(Column::BigInt(closed.iter().map(|(_, session)| session.start).collect::<Vec<_>>().into()));
+        columns
+            .push(Column::BigInt(closed.iter().map(|(_, session)| session.start).collect::<Vec<_>>().into()));
         columns.push(Column::BigInt(ends.clone().into()));
         columns.extend(values.iter_mut().map(ColumnBuilder::finish));
         Batch {

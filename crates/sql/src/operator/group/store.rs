@@ -42,7 +42,11 @@ fn hash(key: &[u8]) -> u64 {
     hasher.finish()
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "slots are bounded by STATE_ENTRIES_MAX")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::as_conversions,
+    reason = "slots are bounded by STATE_ENTRIES_MAX"
+)]
 const fn slot_number(index: usize) -> u32 {
     index as u32
 }

@@ -52,7 +52,10 @@ fn batch(rows: &[Row], first_offset: i64) -> Batch {
     Batch {
         columns: vec![Column::Varchar(keys), Column::BigInt(values)],
         timestamps: rows.iter().map(|(_, time, _)| *time).collect::<Vec<_>>().into(),
-        offsets: (0..rows.len()).map(|row| first_offset + i64::try_from(row).unwrap()).collect::<Vec<_>>().into(),
+        offsets: (0..rows.len())
+            .map(|row| first_offset + i64::try_from(row).unwrap())
+            .collect::<Vec<_>>()
+            .into(),
         partition: 0,
         deleted: None,
         now_ms: 0,
@@ -95,13 +98,19 @@ impl Run {
         self.faults.extend(out.faults);
         for batch in &out.batches {
             for row in 0..batch.rows() {
-                let numbers: Vec<i64> =
-                    batch.columns[1..].iter().map(|column| column.datum(row).as_i64().unwrap_or(i64::MIN)).collect();
+                let numbers: Vec<i64> = batch.columns[1..]
+                    .iter()
+                    .map(|column| column.datum(row).as_i64().unwrap_or(i64::MIN))
+                    .collect();
                 let key = batch.columns[0].datum(row).to_string();
                 let (window, values) = numbers.split_at(if self.plan.window.is_some() { 2 } else { 0 });
-                let identity = (key, window.first().copied().unwrap_or(0), window.last().copied().unwrap_or(0));
+                let identity =
+                    (key, window.first().copied().unwrap_or(0), window.last().copied().unwrap_or(0));
                 if batch.is_deleted(row) {
-                    assert!(self.results.remove(&identity).is_some(), "{identity:?} was taken back, but not there");
+                    assert!(
+                        self.results.remove(&identity).is_some(),
+                        "{identity:?} was taken back, but not there"
+                    );
                 } else {
                     self.results.insert(identity, values.to_vec());
                 }
@@ -128,7 +137,8 @@ impl Run {
 /// What a grouping that sees all rows at once gives.
 fn recompute(rows: &[Row], kind: Option<WindowKind>, having: bool) -> Results {
     let mut groups: BTreeMap<(String, i64, i64), Vec<i64>> = BTreeMap::new();
-    let mut put = |key: u8, start, end, value| groups.entry((format!("k{key}"), start, end)).or_default().push(value);
+    let mut put =
+        |key: u8, start, end, value| groups.entry((format!("k{key}"), start, end)).or_default().push(value);
     match kind {
         None => {
             for (key, _, value) in rows {

@@ -67,7 +67,8 @@ impl Windows {
             WindowKind::Hopping { size_ms, advance_ms } => Some((size_ms, advance_ms, window.grace_ms)),
             WindowKind::Session { .. } => None,
         });
-        let times = windows.map(|(size, advance, grace)| Times { size: size.max(1), advance: advance.max(1), grace });
+        let times =
+            windows.map(|(size, advance, grace)| Times { size: size.max(1), advance: advance.max(1), grace });
         let calls = Calls::new(&plan.calls);
         Self {
             store: Store::new(calls.words, calls.lists),
@@ -138,7 +139,11 @@ impl Windows {
             entry.changed = true;
             self.changed.push(slot);
         }
-        #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "batches have some thousand rows")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::as_conversions,
+            reason = "batches have some thousand rows"
+        )]
         placed.targets.push(Target { slot, row: row as u32 });
     }
 
@@ -146,8 +151,8 @@ impl Windows {
     fn changes(&self, batch: &Batch, placed: Placed, results: Vec<Column>) -> Batch {
         let Placed { targets, starts, timestamps } = placed;
         let keys = batch.columns.iter().take(self.plan.key.len());
-        let straight =
-            targets.len() == batch.rows() && targets.iter().enumerate().all(|(index, target)| target.row() == index);
+        let straight = targets.len() == batch.rows()
+            && targets.iter().enumerate().all(|(index, target)| target.row() == index);
         let (mut columns, offsets): (Vec<Column>, _) = if straight {
             (keys.cloned().collect(), batch.offsets.clone())
         } else {
@@ -217,8 +222,11 @@ impl Windows {
         for slot in slots {
             let key = &self.store.entry(*slot).key;
             // The key was written here: it can be read.
-            let parts = decode(key.get(..key.len().saturating_sub(8)).unwrap_or_default()).unwrap_or_default();
-            keys.iter_mut().enumerate().for_each(|(at, key)| key.append(parts.get(at).unwrap_or(&Datum::Null)));
+            let parts =
+                decode(key.get(..key.len().saturating_sub(8)).unwrap_or_default()).unwrap_or_default();
+            keys.iter_mut()
+                .enumerate()
+                .for_each(|(at, key)| key.append(parts.get(at).unwrap_or(&Datum::Null)));
             let (words, held) = self.store.state(*slot);
             self.calls.results(words, held, tick.offset, &mut values, &mut out.faults);
         }

@@ -72,12 +72,6 @@ pub(crate) fn common_struct(
     Some(SqlType::structure(fields))
 }
 
-/// Casts one value that holds no others. `NULL` stays `NULL`.
-#[cfg(test)]
-pub(crate) fn datum(value: Datum<'_>, to: SqlType) -> Result<Datum<'_>, Fault> {
-    flat(value, to)
-}
-
 /// Casts one value of type `from`. `NULL` stays `NULL`.
 pub(crate) fn value(value: Datum<'_>, from: SqlType, to: SqlType) -> Result<Datum<'_>, Fault> {
     if from == to {
@@ -115,7 +109,7 @@ pub(crate) fn value(value: Datum<'_>, from: SqlType, to: SqlType) -> Result<Datu
                 .collect();
             Ok(Datum::Struct(cast?))
         }
-        _ => flat(value, to),
+        _ => datum(value, to),
     }
 }
 
@@ -126,8 +120,8 @@ fn inner(inside: &Datum<'static>, from: SqlType, to: SqlType) -> Result<Datum<'s
     Ok(value(inside.as_borrowed(), from, to)?.into_owned())
 }
 
-/// Casts one value that holds no others.
-fn flat(value: Datum<'_>, to: SqlType) -> Result<Datum<'_>, Fault> {
+/// Casts one value that holds no others. `NULL` stays `NULL`.
+pub(crate) fn datum(value: Datum<'_>, to: SqlType) -> Result<Datum<'_>, Fault> {
     let out_of_range = || Fault::Overflow("a number", to);
     Ok(match (value, to) {
         (Datum::Null, _) => Datum::Null,

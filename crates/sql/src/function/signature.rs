@@ -20,8 +20,6 @@ pub(crate) enum Param {
     Array(&'static Self),
     /// `MAP` of a key and a value.
     Map(&'static Self, &'static Self),
-    /// Any `STRUCT`.
-    Struct,
     /// Any type, whatever the others are.
     Any,
     /// A lambda: what its parameters are, and what it gives. A result of a fixed or known type is cast to it.
@@ -154,7 +152,6 @@ impl Param {
             Self::Generic(letter) => letter.to_string(),
             Self::Array(element) => format!("ARRAY<{}>", element.words()),
             Self::Map(key, value) => format!("MAP<{}, {}>", key.words(), value.words()),
-            Self::Struct => "STRUCT".to_owned(),
             Self::Any => "any type".to_owned(),
             Self::Lambda(params, result) => {
                 let params: Vec<_> = params.iter().map(|param| param.words()).collect();
@@ -170,7 +167,6 @@ impl Param {
         match (self, arg) {
             (Self::Type(to), _) => widens(Some(arg), to),
             (Self::Decimal, SqlType::Int | SqlType::BigInt | SqlType::Decimal { .. })
-            | (Self::Struct, SqlType::Struct(_))
             | (Self::Any, _) => true,
             (Self::Generic(letter), _) => {
                 let common = common_type([variables.get(&letter).copied(), Some(arg)]);
@@ -199,7 +195,6 @@ impl Param {
                     if let Some(SqlType::Map(k, v)) = arg { (Some(*k), Some(*v)) } else { (None, None) };
                 SqlType::map(key.target(k, variables), value.target(v, variables))
             }
-            Self::Struct => arg.unwrap_or_else(|| SqlType::structure([])),
             Self::Any => arg.unwrap_or(SqlType::Varchar),
             Self::Lambda(_, result) => result.target(arg, variables),
             Self::Unit => SqlType::BigInt,

@@ -273,7 +273,7 @@ fn sink_encoder(sink: &Sink) -> SinkEncoder {
         (sink.window_start, sink.window_end),
         relation.kind,
     )
-    .with_timestamp(sink.timestamp)
+    .with_timestamp(sink.timestamp, relation.timestamp_format.as_ref())
 }
 
 /// The sink's topic: compacted for tables; that of windows also forgets, since every window is a key of its own.

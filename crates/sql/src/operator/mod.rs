@@ -1,5 +1,6 @@
 //! The steps of a running query. Synchronous and deterministic: same input and state, same output. No I/O, no clock.
 
+mod event_time;
 mod exchange;
 mod explode;
 mod filter;

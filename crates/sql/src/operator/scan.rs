@@ -1,10 +1,11 @@
 //! Records into batches: only the columns that the query needs.
 
+use super::event_time::EventTime;
 use super::{RowFault, exchange};
 use crate::batch::Batch;
 use crate::plan::query_plan::{Scan as Plan, ScanColumn};
 use crate::{Column, ColumnBuilder, Datum, Header, RelationKind, SqlType};
-use arrow_array::{Array as _, Int32Array, Int64Array};
+use arrow_array::{Int32Array, Int64Array};
 use arrow_buffer::BooleanBuffer;
 use bytes::Bytes;
 use millstream_bus::{ReceivedRecord, Record};
@@ -20,6 +21,7 @@ pub(crate) struct Scan {
     value_builders: Vec<ColumnBuilder>,
     header_builders: Vec<ColumnBuilder>,
     rows: Rows,
+    event_time: EventTime,
 }
 
 /// What is known of the rows beside their columns.
@@ -46,6 +48,7 @@ impl Scan {
             value_builders: builders(&plan.value.columns),
             header_builders: plan.headers.iter().map(|header| ColumnBuilder::new(header.sql_type(), 0)).collect(),
             rows: Rows::default(),
+            event_time: EventTime::new(plan.timestamp_format.as_ref()),
             plan,
         }
     }
@@ -131,8 +134,8 @@ impl Scan {
             now_ms,
         };
         let mut refused = rows.refused;
-        if let Some(Column::BigInt(times)) = self.plan.timestamp.and_then(|slot| values.get(slot)) {
-            batch.timestamps = event_times(times, &batch, &mut refused, faults);
+        if let Some(column) = self.plan.timestamp.and_then(|slot| values.get(slot)) {
+            batch.timestamps = event_times(&self.event_time, column, &batch, &mut refused, faults);
         }
         let headers: Vec<Column> = self.header_builders.iter_mut().map(ColumnBuilder::finish).collect();
         let bounds = |times: Vec<i64>| Column::BigInt(Int64Array::new(times.into(), None));
@@ -192,18 +195,22 @@ fn header_value(header: &Header, record: &Record) -> Datum<'static> {
 
 /// The rows' times out of a column; a row without one is refused (in a table, a deleted one keeps its record's).
 fn event_times(
-    times: &Int64Array,
+    event_time: &EventTime,
+    column: &Column,
     batch: &Batch,
     refused: &mut [bool],
     faults: &mut Vec<RowFault>,
 ) -> arrow_buffer::ScalarBuffer<i64> {
     let mut out = batch.timestamps.to_vec();
-    for (row, time) in out.iter_mut().enumerate() {
-        if times.is_valid(row) && times.value(row) >= 0 {
-            *time = times.value(row);
+    let mut wrong = std::collections::BTreeMap::new();
+    let times = event_time.times(column, batch, &mut |row, cause| drop(wrong.insert(row, cause)));
+    for (row, (time, found)) in out.iter_mut().zip(times).enumerate() {
+        if let Some(found) = found.filter(|found| *found >= 0) {
+            *time = found;
         } else if !batch.is_deleted(row) && !refused[row] {
             refused[row] = true;
-            let message = "the row has no time: its TIMESTAMP column is NULL or negative".to_owned();
+            let why = wrong.remove(&row).unwrap_or_else(|| "its TIMESTAMP column is NULL or negative".to_owned());
+            let message = format!("the row has no time: {why}");
             faults.push(RowFault { offset: batch.offsets[row], message });
         }
     }

@@ -1,5 +1,6 @@
 //! Batches into records.
 
+use super::event_time::EventTime;
 use super::{RowFault, exchange};
 use crate::batch::Batch;
 use crate::plan::query_plan::{Exchange, NullKey};
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use millstream_bus::{Record, partition_for_key};
 use millstream_format::sql::{EncodeError, Encoder, Layout};
 use millstream_model::Timestamp;
+use std::sync::Arc;
 
 /// Encodes the rows of one query's result.
 #[derive(Debug)]
@@ -21,6 +23,7 @@ pub(crate) struct SinkEncoder {
     /// The session's end, which stands before its start.
     window_end: Option<usize>,
     timestamp: Option<usize>,
+    event_time: EventTime,
     kind: RelationKind,
     /// Where rows go to another stage of the query: what happens to those without a key.
     exchange: Option<NullKey>,
@@ -60,14 +63,15 @@ impl SinkEncoder {
             window_start,
             window_end,
             timestamp: None,
+            event_time: EventTime::new(None),
             kind,
             exchange: None,
         }
     }
 
     /// The same, with the records' time out of a column.
-    pub(crate) const fn with_timestamp(mut self, slot: Option<usize>) -> Self {
-        self.timestamp = slot;
+    pub(crate) fn with_timestamp(mut self, slot: Option<usize>, format: Option<&Arc<str>>) -> Self {
+        (self.timestamp, self.event_time) = (slot, EventTime::new(format));
         self
     }
 
@@ -114,11 +118,16 @@ impl SinkEncoder {
                 }
             }
         }
+        let stated = self.timestamp.and_then(|slot| batch.columns.get(slot)).map(|column| {
+            self.event_time.times(column, batch, &mut |row, message| {
+                faults.push(RowFault { offset: batch.offsets[row], message });
+            })
+        });
         // One buffer for the whole batch, shared by its records.
         let buffer = Bytes::from(buffer);
         out.extend(placed.into_iter().map(|placed| {
             let part = |range: Option<std::ops::Range<usize>>| range.map(|range| buffer.slice(range));
-            let stated = self.timestamp.and_then(|slot| batch.columns[slot].datum(placed.row).as_i64());
+            let stated = stated.as_ref().and_then(|times| times.get(placed.row).copied().flatten());
             let time = stated.filter(|time| *time >= 0).unwrap_or(batch.timestamps[placed.row]);
             let record = Record::new(part(placed.key), part(placed.value), Timestamp(time));
             Encoded { partition: placed.partition, offset: batch.offsets[placed.row], record }

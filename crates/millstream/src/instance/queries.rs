@@ -73,6 +73,7 @@ impl Queries {
             }
         }
         self.sql.keep_statements().await?;
+        self.sql.keep_statements().await?;
         let running: Vec<_> = self.sql.queries().into_iter().map(|query| query.id).collect();
         let sources: Vec<_> = plant.queries.iter().map(|query| &*query.text).collect();
         for result in self.sql.reload(plant.catalog(), &sources).await? {

@@ -4,10 +4,10 @@
 -- error: id: the key of a stream is written KEY [expected KEY] ID VARCHAR KEY
 -- error: KAFKA_TOPC: there is no option `KAFKA_TOPC` here
 -- error: notopic: `NOTOPIC` has no topic [KAFKA_TOPIC is missing]
--- error: 'AVRO': 'AVRO' is no value for VALUE_FORMAT [expected 'JSON', the only value format yet] VALUE_FORMAT='JSON'
+-- error: avro: the columns of `AVRO` are not known [no columns are given, and no schema was found] declare them
 -- error: 'a b': 'a b' is no value for KAFKA_TOPIC
 -- error: 0: '0' is no value for PARTITIONS [expected a whole number from 1 to 10000] PARTITIONS=1
--- error: 'tme': `TME` cannot be the rows' time [expected a BIGINT column of the value that holds milliseconds since 1970] did you mean TIME?
+-- error: 'tme': `TME` cannot be the rows' time [expected a BIGINT column of the value that holds milliseconds since 1970, or a TIMESTAMP] did you mean TIME?
 -- error: a: there are two columns `A`
 -- error: twokeys: the key format KAFKA holds one column only [the key is A, B] WITH (KEY_FORMAT='JSON')
 -- error: press_telemetry: there is a stream `PRESS_TELEMETRY` already [defined before] it is the stream of a scan group

@@ -5,7 +5,7 @@
 -- error: a window needs groups
 -- error: HAVING needs groups
 -- error: EMIT FINAL: EMIT FINAL needs a window
--- error: AVG(note): AVG does not take these arguments [VARCHAR]
+-- error: AVG(note): AVG does not take these arguments [(VARCHAR)]
 -- error: RETENTION is shorter than a window
 -- error: a: this query makes a table [expected CREATE TABLE] write CREATE TABLE A AS SELECT
 -- error: HYSTERESIS(AVG(temperature), 1, 2): HYSTERESIS cannot stand here

@@ -5,7 +5,7 @@
 -- error: 5: a query that fills a stream or table has no end
 -- error: target: `TARGET` is a stream [a stream] write DROP STREAM TARGET
 -- error: 'x': 2 values for 3 columns [ASSET, T, N]
--- error: 1.5: `1.5` is DOUBLE [expected INTEGER]
+-- error: 1.5: `1.5` is DECIMAL(2, 1) [expected INTEGER]
 -- error: tt: `TARGET` has no column `TT` [unknown column] did you mean T?
 -- error: p1: `P1` is no value [expected a value] write 'P1' for a text
 -- error: keyed: a row of table `KEYED` needs its key

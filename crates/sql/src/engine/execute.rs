@@ -44,6 +44,7 @@ impl Engine {
                 push::start(&self.bus, &self.clock, &plan, start, stop).await.map(StatementResult::Push)
             }
             Action::Pull(plan) => {
+                super::pull::may_scan(&plan, session)?;
                 let started = self.pulls.start(&self.bus, &self.clock, &plan, self.stop.subscribe());
                 started.await.map(StatementResult::Push)
             }

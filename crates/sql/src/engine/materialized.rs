@@ -210,19 +210,13 @@ impl Table {
         for received in &fetched.records {
             // A table's row without a key is no row; scanning would find that, too.
             let Some(key) = &received.record.key else { continue };
-            let old = match &received.record.value {
-                None => partition.rows.remove(key),
-                Some(_) => {
-                    let own = Arc::new(compact(received));
-                    more += bytes_of(&own);
-                    let key = own.record.key.clone().unwrap_or_default();
-                    // The key that stands in the map keeps its bytes, so the old entry goes first.
-                    let old = partition.rows.remove(&key);
-                    partition.rows.insert(key, own);
-                    old
-                }
-            };
-            less += old.map_or(0, |old| bytes_of(&old));
+            // The key that stands in the map shares its bytes with the record, so the old entry goes whole.
+            less += partition.rows.remove(key).map_or(0, |old| bytes_of(&old));
+            if received.record.value.is_some() {
+                let own = Arc::new(compact(received));
+                more += bytes_of(&own);
+                partition.rows.insert(own.record.key.clone().unwrap_or_default(), own);
+            }
             partition.next = received.offset + 1;
         }
         let all = self.bytes.add(more);

@@ -1,18 +1,18 @@
 //! Pull queries: the rows of a table or stream as they are now, then the end.
 
-use super::schemas::fetch_schemas;
 use super::materialized::{Row, Tables, Wanted};
+use super::schemas::fetch_schemas;
 use super::topics::ensure;
 use crate::batch::Batch;
 use crate::limits::{BATCH_ROWS_MAX, PULL_QUERIES_MAX, PUSH_QUEUE_ROWS};
 use crate::operator::Graph;
 use crate::plan::pull::PullPlan;
-use crate::{ColumnBuilder, Datum, PushQuery, PushRow, Relation, RelationKind, SqlError};
+use crate::{ColumnBuilder, Datum, PushQuery, PushRow, Relation, RelationKind, Session, SqlError};
 use bytes::Bytes;
 use millstream_bus::{
     Bus, FetchLimit, Isolation, Position, ReceivedRecord, StartOffset, TopicPartition, TopicSpec,
 };
-use millstream_model::Clock;
+use millstream_model::{Clock, Diagnostic};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -211,6 +211,22 @@ impl Pull {
         }
         self.left != Some(0)
     }
+}
+
+/// Whether the session lets a query look at every row of a table, where it has to.
+pub(super) fn may_scan(plan: &PullPlan, session: &Session) -> Result<(), SqlError> {
+    let off = session.properties.get("ksql.query.pull.table.scan.enabled").is_some_and(|value| value == "false");
+    if !(off && plan.scans_table) {
+        return Ok(());
+    }
+    let keys: Vec<_> = plan.relation.key_columns().iter().map(|(name, _)| name.to_string()).collect();
+    let mistake = Diagnostic::error("sql-pull", "the query looks at every row of the table, and that is switched off")
+        .label("no key is given")
+        .help(format!(
+            "add WHERE {} = …, or SET 'ksql.query.pull.table.scan.enabled' = 'true';",
+            keys.join(" = … AND ")
+        ));
+    Err(SqlError::Mistakes(vec![mistake]))
 }
 
 /// The rows that can be in the answer, by the bytes of their keys.

@@ -19,6 +19,8 @@ pub(crate) struct PullPlan {
     /// The keys that alone can be in the answer, as values of the key's columns; `None` where any key can. The filter is
     /// applied all the same.
     pub(crate) keys: Option<Vec<Vec<Datum<'static>>>>,
+    /// Whether it looks at every row of a table, because the filter says no keys.
+    pub(crate) scans_table: bool,
 }
 
 /// How many keys are looked up one by one; beyond, all rows are looked at.
@@ -39,11 +41,13 @@ pub(super) fn plan(catalog: &Catalog, query: &Query, mistakes: &mut Mistakes) ->
     let end = query.place.end..query.place.end;
     let rows = Query { emit: Some((Emit::Changes, end)), ..query.clone() };
     let plan = plan_query(catalog, &rows, Purpose::Push, None, mistakes)?;
-    let keys = match relation.kind {
-        RelationKind::Table => query.filter.as_ref().and_then(|filter| keys(relation, query, filter)),
-        RelationKind::Stream => None,
-    };
-    Some(Action::Pull(Arc::new(PullPlan { plan, relation: relation.clone(), keys })))
+    let table = relation.kind == RelationKind::Table;
+    let filter = query.filter.as_ref().filter(|_| table);
+    let keys = filter.and_then(|filter| keys(relation, query, filter));
+    let scans_table = table && keys.is_none();
+    // With other formats, equal keys may stand in different bytes.
+    let keys = keys.filter(|_| relation.key.format == Format::Kafka);
+    Some(Action::Pull(Arc::new(PullPlan { plan, relation: relation.clone(), keys, scans_table })))
 }
 
 /// What needs rows to come one after the other does not go with rows as they are now.
@@ -67,11 +71,7 @@ fn refuse(query: &Query, mistakes: &mut Mistakes) {
 }
 
 /// The keys that `filter` leaves, where it says them: `k = 1`, `k IN (1, 2)`, of every column of the key, joined by `AND`.
-/// Only of a format in which one value has one form: with others, equal keys may stand in different bytes.
 fn keys(relation: &Relation, query: &Query, filter: &Expr) -> Option<Vec<Vec<Datum<'static>>>> {
-    if relation.key.format != Format::Kafka {
-        return None;
-    }
     let mut conditions = Vec::new();
     conjuncts(filter, &mut conditions);
     let mut keys = vec![Vec::new()];

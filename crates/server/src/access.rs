@@ -2,7 +2,7 @@
 //! and no web page of elsewhere may use a person's browser for it.
 
 use crate::error::Refusal;
-use crate::ksql::KsqlFailure;
+use crate::ksql::refused;
 use axum::extract::Request;
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, HOST, HeaderValue, ORIGIN, REFERRER_POLICY, UPGRADE, X_CONTENT_TYPE_OPTIONS,
@@ -10,7 +10,7 @@ use axum::http::header::{
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Version};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use std::net::{IpAddr, SocketAddr};
 
 /// The two ends of a connection.
@@ -23,15 +23,14 @@ pub(crate) struct Ends {
 /// The middleware.
 pub(crate) async fn guard(request: Request, next: Next) -> Response {
     let ends = request.extensions().get::<Ends>().copied();
-    let of_ksql = crate::ksql::is_path(request.uri().path());
+    let path = request.uri().path().to_owned();
     let judged = match ends {
         Some(ends) => judge(request.method(), &host(&request), request.headers(), ends),
         None => Err(Refusal::new(StatusCode::FORBIDDEN, "the request came over no connection")),
     };
     let mut response = match judged {
         Ok(()) => next.run(request).await,
-        Err(refusal) if of_ksql => KsqlFailure::from(refusal).into_response(),
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => refused(&path, refusal),
     };
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -18,6 +18,7 @@ use millstream_server::{
 };
 use serde_json::{Value, json};
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -197,13 +198,7 @@ impl Instance for Plant {
         self.0.clone()
     }
 
-    async fn registry(
-        &self,
-        method: &str,
-        path: &str,
-        query: &str,
-        body: &[u8],
-    ) -> Option<(u16, Value)> {
+    async fn registry(&self, method: &str, path: &str, query: &str, body: &[u8]) -> Option<(u16, Value)> {
         Some((200, json!([method, path, query, body.len()])))
     }
 }
@@ -346,6 +341,13 @@ async fn errors_have_types_codes_and_statuses() {
     let long = send(at, false, "POST", "/ksql", "*/*", full(&" ".repeat(limits::BODY_BYTES + 1))).await;
     let (status, body) = text(long).await;
     assert_eq!(status, 413, "{body}");
+    assert!(body.contains("\"error_code\":41300"), "{body}");
+    let (status, body) = text(send(at, false, "PUT", "/ksql", "*/*", full("{}")).await).await;
+    assert_eq!(status, 405);
+    assert!(body.contains("\"@type\":\"generic_error\",\"error_code\":40500"), "{body}");
+    let (status, body) = text(send(at, true, "PUT", "/api/sql", "*/*", full("{}")).await).await;
+    assert_eq!(status, 405);
+    assert!(body.starts_with("{\"message\""), "{body}");
 }
 
 #[tokio::test]
@@ -469,7 +471,7 @@ async fn rows_go_in_with_an_acknowledgement_each() {
     // Each row is acknowledged while the request still goes on.
     let (lines, received) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(4);
     let say = async |line: &'static str| {
-        lines.send(Ok(Frame::data(Bytes::from_static(line.as_bytes())))).await.unwrap()
+        lines.send(Ok(Frame::data(Bytes::from_static(line.as_bytes())))).await.unwrap();
     };
     say("{\"target\":\"S\"}\n{\"N\":").await;
     let body = futures_util::stream::unfold(received, async |mut lines| Some((lines.recv().await?, lines)));
@@ -486,7 +488,10 @@ async fn a_websocket_gives_the_columns_and_a_message_per_row() {
     let at = server.address();
     let connect = async |sql: &str, origin: Option<&str>| {
         let request = json!({"ksql": sql}).to_string();
-        let encoded: String = request.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let encoded = request.bytes().fold(String::new(), |mut all, byte| {
+            write!(all, "%{byte:02X}").unwrap();
+            all
+        });
         let stream = TcpStream::connect(at).await.unwrap();
         let mut builder = Request::builder()
             .uri(format!("ws://{at}/ws/query?request={encoded}"))

@@ -135,7 +135,9 @@ impl View {
             SqlEvent::Row(values) => self.row(values, false),
             SqlEvent::Deleted(values) => self.row(values, true),
             SqlEvent::Warnings(warnings) => {
-                warnings.iter().for_each(|warning| self.console.note(warned(warning)));
+                for warning in &warnings {
+                    self.console.note(warned(warning));
+                }
                 Ok(())
             }
             SqlEvent::Listing { columns, rows } => list(&columns, rows, self.console),

@@ -68,10 +68,10 @@ pub(crate) fn cut(text: &str) -> Script {
             begin = Some(at);
         }
         at = end;
-        if first == ';' {
-            if let Some(from) = begin.take().filter(|from| *from + 1 < end) {
-                script.statements.push(from..end);
-            }
+        if first == ';'
+            && let Some(from) = begin.take().filter(|from| *from + 1 < end)
+        {
+            script.statements.push(from..end);
         }
     }
     script.rest = begin.map_or(text.len()..text.len(), |from| from..text.trim_end().len().max(from));

@@ -116,20 +116,22 @@ async fn nothing(request: Request) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, format!("there is nothing at `{}`", request.uri().path()))
 }
 
-async fn wrong_method(request: Request) -> Refusal {
-    let message = format!("`{}` does not take {}", request.uri().path(), request.method());
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message)
+async fn wrong_method(request: Request) -> Response {
+    let path = request.uri().path();
+    let message = format!("`{path}` does not take {}", request.method());
+    ksql::refused(path, Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message))
 }
 
 /// A request must not announce too much, and must be read and answered in time; a stream must begin in time.
 async fn bounded(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
     let announced = request.body().size_hint().lower();
     if announced > BODY_BYTES as u64 {
         let message = format!("the request has {announced} bytes, the limit is {BODY_BYTES}");
-        return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message).into_response();
+        return ksql::refused(&path, Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message));
     }
     timeout(REQUEST_TIME, next.run(request)).await.unwrap_or_else(|_| {
         let message = format!("the request took longer than {} s", REQUEST_TIME.as_secs());
-        Refusal::new(StatusCode::REQUEST_TIMEOUT, message).into_response()
+        ksql::refused(&path, Refusal::new(StatusCode::REQUEST_TIMEOUT, message))
     })
 }

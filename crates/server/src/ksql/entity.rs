@@ -409,7 +409,7 @@ pub struct SchemaInfo {
     /// The fields of a `STRUCT`.
     pub fields: Option<Vec<FieldInfo>>,
     /// What an `ARRAY` holds, or the values of a `MAP`.
-    pub member_schema: Option<Box<SchemaInfo>>,
+    pub member_schema: Option<Box<Self>>,
     /// `precision` and `scale` of a `DECIMAL`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameters: Option<BTreeMap<String, u8>>,

@@ -31,7 +31,7 @@ pub(super) async fn inserts(
     let content_type = accepted(&headers, &[DELIMITED, JSON])?;
     let permit = permit(&state)?;
     let mut lines =
-        Lines { body: body.into_data_stream(), buffer: Vec::new(), lines: VecDeque::new(), ended: false };
+        Lines { body: body.into_data_stream(), buffer: Vec::new(), whole: VecDeque::new(), ended: false };
     let first = lines.some(1).await?.pop();
     let Some(first) = first else {
         return Err(KsqlFailure::bad_request(
@@ -122,14 +122,14 @@ fn finish(array: bool, begun: bool, out: &mut Vec<u8>) {
 struct Lines {
     body: BodyDataStream,
     buffer: Vec<u8>,
-    lines: VecDeque<String>,
+    whole: VecDeque<String>,
     ended: bool,
 }
 
 impl Lines {
     /// At least one line, at most `limit` of those that are there; none at the end. Cancel-safe.
     async fn some(&mut self, limit: usize) -> Result<Vec<String>, KsqlFailure> {
-        while self.lines.is_empty() && !self.ended {
+        while self.whole.is_empty() && !self.ended {
             match self.body.next().await {
                 Some(Ok(bytes)) => {
                     self.buffer.extend_from_slice(&bytes);
@@ -150,8 +150,8 @@ impl Lines {
                 }
             }
         }
-        let count = limit.min(self.lines.len());
-        Ok(self.lines.drain(..count).collect())
+        let count = limit.min(self.whole.len());
+        Ok(self.whole.drain(..count).collect())
     }
 
     fn cut(&mut self) -> Result<(), KsqlFailure> {
@@ -160,7 +160,7 @@ impl Lines {
         let whole = std::mem::replace(&mut self.buffer, rest);
         let text =
             std::str::from_utf8(&whole).map_err(|_| KsqlFailure::bad_request("the request is not UTF-8"))?;
-        self.lines.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
+        self.whole.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
         Ok(())
     }
 }

@@ -15,9 +15,11 @@ mod socket;
 mod statements;
 
 use crate::api::State;
+use crate::error::Refusal;
 use crate::instance::SqlRequest;
 use async_trait::async_trait;
 use axum::Router;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 pub(crate) use desk::Desk;
 pub use entity::KsqlEntity;
@@ -103,7 +105,7 @@ pub trait KsqlInserts: Send {
 }
 
 /// Whether the ksqlDB API answers at `path`, so that errors there are in its words.
-pub(crate) fn is_path(path: &str) -> bool {
+fn is_path(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     matches!(
         first,
@@ -122,6 +124,11 @@ pub(crate) fn is_path(path: &str) -> bool {
             | "ws"
             | "v1"
     )
+}
+
+/// A refusal in the words of the API that was asked.
+pub(crate) fn refused(path: &str, refusal: Refusal) -> Response {
+    if is_path(path) { KsqlFailure::from(refusal).into_response() } else { refusal.into_response() }
 }
 
 /// The routes.

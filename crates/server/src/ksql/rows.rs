@@ -87,7 +87,7 @@ impl RowWriter {
             }
             (KsqlRow::Row(columns) | KsqlRow::Tombstone(columns), _) => self.value(&columns, out),
             (KsqlRow::Limit, RowFormat::Streamed) => {
-                self.value(&json!({ "finalMessage": "Limit Reached" }), out)
+                self.value(&json!({ "finalMessage": "Limit Reached" }), out);
             }
             (KsqlRow::Limit, _) => {}
             (KsqlRow::Failed(message), format) => {

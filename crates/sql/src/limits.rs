@@ -80,3 +80,5 @@ pub const SHARED_CHUNKS_MAX: usize = 8;
 /// How many operators an operand may have that is computed several times, those times counted: `CASE` in `CASE` in `CASE`
 /// would have no end.
 pub const EXPRESSION_NODES_MAX: usize = 10_000;
+/// Hopping windows that a row may be in: each of them is a group of its own.
+pub const WINDOWS_PER_ROW_MAX: i64 = 10_000;

@@ -7,7 +7,7 @@ use super::query_plan::{Exchange, Fields, NullKey, PlanNode, QueryPlan, Step};
 use crate::expression::{Node, NodeKind};
 use crate::function::aggregate::Aggregate;
 use crate::function::table::TableFunction;
-use crate::limits::DEFAULT_WINDOW_KEEP_MS;
+use crate::limits::{DEFAULT_WINDOW_KEEP_MS, WINDOWS_PER_ROW_MAX};
 use crate::parse::ast::{Emit, Query, RelationKind, WindowClause, WindowKind};
 use crate::{Format, FormatSpec, SqlType};
 use millstream_model::Diagnostic;
@@ -227,6 +227,19 @@ impl Planner<'_, '_> {
                 Diagnostic::error("sql-window", "RETENTION is shorter than a window with its grace period")
                     .label(format!("expected {needed_ms} milliseconds or more"))
                     .help("make RETENTION longer, or leave it out")
+                    .at(clause.place.clone()),
+            );
+        }
+        if let WindowKind::Hopping { size_ms, advance_ms } = clause.kind
+            && size_ms / advance_ms.max(1) > WINDOWS_PER_ROW_MAX
+        {
+            self.mistakes.push(
+                Diagnostic::error("sql-window", "a row would be in too many windows")
+                    .label(format!(
+                        "{} of them, {WINDOWS_PER_ROW_MAX} are the most",
+                        size_ms / advance_ms.max(1)
+                    ))
+                    .help("make ADVANCE BY longer")
                     .at(clause.place.clone()),
             );
         }

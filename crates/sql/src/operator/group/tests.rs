@@ -297,3 +297,17 @@ fn rows_without_a_key_or_time_are_told_of() {
     );
     assert!(out.batches.is_empty());
 }
+
+#[test]
+fn a_row_at_the_end_of_all_time_is_late_or_in_a_window() {
+    for kind in [
+        WindowKind::Tumbling { size_ms: 10 },
+        WindowKind::Hopping { size_ms: 10, advance_ms: 3 },
+        WindowKind::Session { gap_ms: 10 },
+    ] {
+        let mut run = Run::new(plan(Some(kind), Emit::Changes, i64::MAX, false));
+        let out = run.process(&[(0, i64::MAX, 1), (0, i64::MAX - 1, 1)], 0);
+        run.commit(out);
+        assert!(run.results.is_empty() == (run.late == 2), "{kind:?}");
+    }
+}

@@ -116,7 +116,9 @@ impl Windows {
                     self.target(row, start, time, &key, &mut placed);
                     key.truncate(bare);
                 }
-                start = start.saturating_add(times.advance);
+                // The last windows of all time have none behind them.
+                let Some(next) = start.checked_add(times.advance) else { break };
+                start = next;
             }
             out.late += u64::from(late);
         }

@@ -262,6 +262,7 @@ pub(crate) enum Unresolved<E> {
 
 impl ScalarFunction {
     /// The first signature that takes values of these types; `None` stands for the literal `NULL`.
+    #[cfg(test)]
     pub(crate) fn resolve(&self, args: &[Option<SqlType>]) -> Option<Resolved> {
         let args: Vec<_> = args.iter().map(|arg| Argument::Value(*arg)).collect();
         self.resolve_with::<()>(&args, &mut |_, _| Err(())).ok()

@@ -292,8 +292,10 @@ fn geo_distance<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
         "mi" | "mile" | "miles" => RADIUS_MILES,
         _ => return Err(format!("'{unit}' is no unit of length here; write 'KM' or 'MILES'")),
     };
-    let haversine = |degrees: f64| (degrees.to_radians() / 2.0).sin().powi(2);
-    let cosines = lat1.to_radians().cos() * lat2.to_radians().cos();
+    // In this order of operations the last digits are those of ksqlDB's tests.
+    let radians = |degrees: f64| degrees / 180.0 * std::f64::consts::PI;
+    let haversine = |degrees: f64| (radians(degrees) / 2.0).sin().powi(2);
+    let cosines = radians(lat1).cos() * radians(lat2).cos();
     let a = haversine(lat2 - lat1) + haversine(lon2 - lon1) * cosines;
     // What is opposite may be a rounding error more than 1.
     Ok(Datum::Double(2.0 * a.min(1.0).sqrt().asin() * radius))

@@ -93,6 +93,10 @@ pub(super) fn cases() -> Vec<Case> {
         GEO_DISTANCE(d(0.0), d(0.0), d(0.0), d(180.0), t("MILES")) => d(3_959.0 * std::f64::consts::PI);
         GEO_DISTANCE(d(0.0), d(0.0), d(0.0), d(180.0), N) => d(6_371.0 * std::f64::consts::PI);
         GEO_DISTANCE(d(0.0), d(0.0), d(0.0), N, t("km")) => N;
+        GEO_DISTANCE(d(37.4439), d(-122.1663), d(51.5257), d(-0.1122)) => d(8_634.659_796_579_544);
+        GEO_DISTANCE(d(51.5257), d(-0.1122), d(-33.9323), d(18.4197), t("MI")) => d(6_011.145_389_294_435_5);
+        LOG(i(13)) => d(2.564_949_357_461_536_7);
+        LOG(i(15), i(13)) => d(0.947_157_241_183_184_3);
         GEO_DISTANCE(d(91.0), d(0.0), d(0.0), d(0.0)) => Fails("latitude");
         GEO_DISTANCE(d(0.0), d(0.0), d(0.0), d(-181.0)) => Fails("longitude");
         GEO_DISTANCE(d(0.0), d(0.0), d(0.0), d(1.0), t("yards")) => Fails("'KM' or 'MILES'");

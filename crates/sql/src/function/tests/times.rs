@@ -39,6 +39,10 @@ fn formats() -> Vec<Case> {
         FORMAT_TIMESTAMP(leap(), t("VV z O X XXX x Z ZZZZZ")) => t("UTC UTC GMT Z Z +00 +0000 Z");
         FORMAT_TIMESTAMP(leap(), t("HH:mm X"), t("+05:30")) => t("13:58 +0530");
         FORMAT_TIMESTAMP(leap(), t("HH:mm z"), t("PST")) => t("00:28 PST");
+        FORMAT_TIMESTAMP(ts(1_526_075_913_000), t("yyyy-MM-dd HH:mm:ss zzz"), t("America/Los_Angeles"))
+            => t("2018-05-11 14:58:33 PDT");
+        FORMAT_TIMESTAMP(ts(1_526_075_913_000), t("yyyy-MM-dd HH:mm:ss zzz"), t("Europe/London"))
+            => t("2018-05-11 22:58:33 BST");
         FORMAT_TIMESTAMP(leap(), t("yyyy['T'HH]")) => t("2024T08");
         FORMAT_TIMESTAMP(leap(), t("yyyy 'o'' clock'")) => t("2024 o' clock");
         FORMAT_TIMESTAMP(leap(), t("YYYY")) => Fails("counts weeks");
@@ -132,6 +136,9 @@ fn zones() -> Vec<Case> {
         CONVERT_TZ(ts(0), t("UTC"), t("America/Los_Angeles")) => ts(-8 * 3_600_000);
         CONVERT_TZ(ts(1_720_000_000_000), t("America/New_York"), berlin()) => ts(1_720_000_000_000 + 6 * 3_600_000);
         CONVERT_TZ(ts(0), t("GMT+2"), t("+0330")) => ts(5_400_000);
+        CONVERT_TZ(ts(1_589_234_313_000), t("America/Los_Angeles"), t("America/New_York")) => ts(1_589_245_113_000);
+        CONVERT_TZ(time(100), t("+0200"), t("+0500")) => time(10_800_100);
+        CONVERT_TZ(time(86_399_000), t("America/Los_Angeles"), t("America/New_York")) => time(10_799_000);
         CONVERT_TZ(ts(0), t("UTC"), t("Mars")) => Fails("no time zone 'Mars'");
         CONVERT_TZ(ts(0), t("+19:00"), t("UTC")) => Fails("no time zone");
         CONVERT_TZ(ts(0), N, t("UTC")) => N;

@@ -103,8 +103,11 @@ pub(super) const FUNCTIONS: &[ScalarFunction] = &[
     ),
     function(
         "CONVERT_TZ",
-        "CONVERT_TZ(timestamp, from, to): the timestamp moved by how far the zone `to` is ahead of `from` then.",
-        &[compiled(&[Timestamp, Varchar, Varchar], Timestamp, convert_tz)],
+        "CONVERT_TZ(timestamp, from, to): a timestamp or time moved by how far the zone `to` is ahead of `from` then.",
+        &[
+            compiled(&[Timestamp, Varchar, Varchar], Timestamp, convert_tz),
+            compiled(&[Time, Varchar, Varchar], Time, convert_tz),
+        ],
     ),
     function("FROM_DAYS", "The date so many days after 1970-01-01.", &[plain(&[Int], Date, from_days)]),
     function(
@@ -315,22 +318,37 @@ fn convert_tz(constants: &[Option<Datum<'static>>]) -> Result<Arc<dyn RowFunctio
     Ok(Arc::new(ConvertZone { from: zone(1)?, to: zone(2)? }))
 }
 
-impl RowFunction for ConvertZone {
-    fn apply<'a>(&self, args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
-        let [Datum::Timestamp(ms), Datum::Varchar(from), Datum::Varchar(to)] = args else {
-            return Ok(Datum::Null);
-        };
-        let at = zone::point(*ms)?;
-        let offset = |zone: &Option<TimeZone>, name: &str| -> Result<i64, String> {
-            let found = match zone {
+impl ConvertZone {
+    /// How far `to` is ahead of `from` at a moment, in milliseconds.
+    fn ahead_ms(&self, at_ms: i64, from: &str, to: &str) -> Result<i64, String> {
+        let at = zone::point(at_ms)?;
+        let seconds = |zone: &Option<TimeZone>, name: &str| -> Result<i64, String> {
+            let offset = match zone {
                 Some(zone) => zone.to_offset(at),
                 None => zone::find(name)?.to_offset(at),
             };
-            Ok(i64::from(found.seconds()) * 1_000)
+            Ok(offset.seconds().into())
         };
-        let (from, to) = (offset(&self.from, from)?, offset(&self.to, to)?);
-        let moved = ms.checked_add(to).and_then(|ms| ms.checked_sub(from));
-        moved.map(Datum::Timestamp).ok_or_else(|| "the timestamp is out of range".to_owned())
+        Ok((seconds(&self.to, to)? - seconds(&self.from, from)?) * 1_000)
+    }
+}
+
+impl RowFunction for ConvertZone {
+    fn apply<'a>(&self, args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
+        let [value, Datum::Varchar(from), Datum::Varchar(to)] = args else { return Ok(Datum::Null) };
+        match value {
+            Datum::Timestamp(ms) => {
+                let moved = ms.checked_add(self.ahead_ms(*ms, from, to)?);
+                moved.map(Datum::Timestamp).ok_or_else(|| "the timestamp is out of range".to_owned())
+            }
+            // A time of day has no date; the zones are as they were on 1970-01-01.
+            Datum::Time(ms) => {
+                let ms = i64::from(*ms);
+                let moved = (ms + self.ahead_ms(ms, from, to)?).rem_euclid(86_400_000);
+                Ok(Datum::Time(i32::try_from(moved).unwrap_or(0)))
+            }
+            _ => Ok(Datum::Null),
+        }
     }
 }
 

@@ -48,10 +48,8 @@ fn parse(format: &Arc<str>) -> Option<Node> {
     let mut resolved = function.resolve_with::<()>(&texts, &mut |_, _| Err(())).ok()?;
     let format = Datum::Varchar(format.to_string().into());
     resolved.call.compile(&[None, Some(format.clone())]).ok()?;
-    let args = vec![
-        Node::new(NodeKind::Column(0), SqlType::Varchar),
-        Node::literal(format, SqlType::Varchar),
-    ];
+    let args =
+        vec![Node::new(NodeKind::Column(0), SqlType::Varchar), Node::literal(format, SqlType::Varchar)];
     let kind = NodeKind::Call { call: resolved.call, args, lambdas: Vec::new() };
     Some(Node::new(kind, resolved.returns))
 }

@@ -45,7 +45,14 @@ impl ForeignJoin {
     }
 
     /// Answers with what the right table has.
-    fn answer(&self, left: &[Datum<'static>], time: i64, right: Option<&Held>, offset: i64, out: &mut Joined) {
+    fn answer(
+        &self,
+        left: &[Datum<'static>],
+        time: i64,
+        right: Option<&Held>,
+        offset: i64,
+        out: &mut Joined,
+    ) {
         let partner = right.map(|held| read_row(&held.row));
         let time = right.map_or(time, |held| held.time.max(time));
         let gone = partner.is_none() && self.join.kind != JoinKind::Left;
@@ -93,8 +100,8 @@ impl ForeignJoin {
 
     fn update(&mut self, batch: &Batch, row: usize, key: &[u8], out: &mut Joined) {
         let (time, offset) = (batch.timestamps[row], batch.offsets[row]);
-        let new = (!batch.is_deleted(row))
-            .then(|| Held { row: bytes(&kept(&self.join.right, batch, row)), time });
+        let new =
+            (!batch.is_deleted(row)).then(|| Held { row: bytes(&kept(&self.join.right, batch, row)), time });
         let known = self.rights.contains_key(key);
         if new.is_none() && !known {
             return;
@@ -267,7 +274,8 @@ impl Operator for Resolve {
     fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), SqlError> {
         let Some((&ENTRY, key)) = key.split_first() else { return Err(damaged()) };
         let values = decode(value)?;
-        let [Datum::Boolean(shows), Datum::Boolean(gone), Datum::BigInt(number), moves @ ..] = values.as_slice()
+        let [Datum::Boolean(shows), Datum::Boolean(gone), Datum::BigInt(number), moves @ ..] =
+            values.as_slice()
         else {
             return Err(damaged());
         };

@@ -9,13 +9,13 @@
 use super::{
     Joined, bytes, check_size, counted, fingerprint, kept, key_of, row as read_row, take_counted, values,
 };
+use crate::Datum;
 use crate::SqlError;
 use crate::batch::Batch;
 use crate::operator::{Operator, Output};
 use crate::parse::ast::JoinKind;
 use crate::plan::query_plan::{Join, JoinMethod};
 use crate::state::{CLOCK_KEY, Changes, ENTRY, damaged, decode, encode};
-use crate::Datum;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -73,10 +73,7 @@ impl Streams {
 
     /// Whether rows of this side are kept without a partner.
     const fn keeps(&self, side: usize) -> bool {
-        matches!(
-            (self.join.kind, side),
-            (JoinKind::Full, _) | (JoinKind::Left, 0) | (JoinKind::Right, 1)
-        )
+        matches!((self.join.kind, side), (JoinKind::Full, _) | (JoinKind::Left, 0) | (JoinKind::Right, 1))
     }
 
     /// The first and last time of the rows that a row of `side` can meet.

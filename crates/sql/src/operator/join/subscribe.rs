@@ -5,7 +5,7 @@
 //! in any order. So every change of a left row gets a number that only grows, the place that the row leaves is told, and
 //! [`Resolve`](super::Resolve) drops the answers that were overtaken.
 
-use super::{Joined, bytes, check_size, key_of, kept, no_key, row as read_row};
+use super::{Joined, bytes, check_size, kept, key_of, no_key, row as read_row};
 use crate::batch::Batch;
 use crate::operator::{Operator, Output};
 use crate::plan::query_plan::{Side, Subscribe as Plan};

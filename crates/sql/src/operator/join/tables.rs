@@ -4,12 +4,12 @@ use super::{
     Joined, bytes, check_size, counted, fingerprint, kept, key_of, no_key, row as read_row, take_counted,
     values,
 };
+use crate::SqlError;
 use crate::batch::Batch;
 use crate::operator::{Operator, Output};
 use crate::parse::ast::JoinKind;
 use crate::plan::query_plan::Join;
 use crate::state::{Changes, ENTRY, damaged};
-use crate::SqlError;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 

@@ -88,7 +88,9 @@ fn run(
     let (mut made, mut saved, mut operator, mut late) = (Vec::new(), BTreeMap::new(), new(), 0);
     for (offset, event) in (0..).zip(events) {
         let mut out = Output::default();
-        operator.on_batch(event.0, batch(offset, &row_of(event), event.3, event.4), &mut out).expect("it runs");
+        operator
+            .on_batch(event.0, batch(offset, &row_of(event), event.3, event.4), &mut out)
+            .expect("it runs");
         made.extend(rows(&out));
         late += out.late;
         if deaths.get(event.3 as usize % deaths.len().max(1)) == Some(&true) {
@@ -99,12 +101,7 @@ fn run(
 }
 
 fn kinds() -> impl Strategy<Value = JoinKind> {
-    prop_oneof![
-        Just(JoinKind::Inner),
-        Just(JoinKind::Left),
-        Just(JoinKind::Right),
-        Just(JoinKind::Full)
-    ]
+    prop_oneof![Just(JoinKind::Inner), Just(JoinKind::Left), Just(JoinKind::Right), Just(JoinKind::Full)]
 }
 
 fn events(deletes: bool) -> impl Strategy<Value = Vec<Event>> {
@@ -355,7 +352,13 @@ impl Foreign {
 
     fn resolver() -> Box<dyn Operator> {
         let primary_types = vec![SqlType::Int];
-        Box::new(Resolve::new(ResolvePlan { name: "J".to_owned(), primary: vec![0], primary_types, number: 2, mark: 3 }))
+        Box::new(Resolve::new(ResolvePlan {
+            name: "J".to_owned(),
+            primary: vec![0],
+            primary_types,
+            number: 2,
+            mark: 3,
+        }))
     }
 
     fn left(&mut self, key: i32, foreign: Option<i32>, value: i32, deleted: bool) {
@@ -419,4 +422,3 @@ impl Foreign {
         self.saved[PLACES + 1].len()
     }
 }
-

@@ -60,6 +60,11 @@ for name, client in clients.items():
     assert explained["sinks"] == ["TOTALS"] and explained["executionPlan"], explained
     names = [function["name"] for function in ksql(client, "SHOW FUNCTIONS;")[0]["functions"]]
     assert "SUM" in names and "UCASE" in names, names
+    told = ksql(client, "DESCRIBE FUNCTION sum; SHOW PROPERTIES; SHOW TOPICS;")
+    assert [entity["@type"] for entity in told] == ["describe_function", "properties", "kafka_topics"], told
+    assert told[0]["type"] == "AGGREGATE" and told[0]["functions"], told
+    assert "auto.offset.reset" in told[1]["defaultProperties"], told
+    assert {"name": "readings", "replicaInfo": [1]} in told[2]["topics"], told
 
     print(name, "errors")
     wrong = ksql(client, "SHOW STREAMS; SELEC 1;", 400)
@@ -111,6 +116,16 @@ assert answer[1:] == [{"row": {"columns": ["press2", 2]}}], answer
 pushed = first.post("/query", json={"ksql": "SELECT asset FROM readings EMIT CHANGES LIMIT 1;",
                                     "streamsProperties": {"ksql.streams.auto.offset.reset": "earliest"}}).json()
 assert pushed[-1] == {"finalMessage": "Limit Reached"} and pushed[1] == {"row": {"columns": ["press1"]}}, pushed
+
+printed = first.post("/query", json={"ksql": "PRINT 'readings' FROM BEGINNING LIMIT 2;"}).text.splitlines()
+assert len(printed) == 2 and "press1" in printed[0], printed
+
+print("a schema registry beside it")
+schema = {"schema": '{"type":"record","name":"R","fields":[{"name":"x","type":"int"}]}'}
+registered = first.post("/subjects/readings-value/versions", json=schema)
+assert registered.status_code == 200 and registered.headers["content-type"].startswith("application/vnd.schemaregistry"), registered
+assert first.get(f"/schemas/ids/{registered.json()['id']}").json()["schema"], registered.text
+assert "readings-value" in first.get("/subjects").json()
 
 print("a WebSocket")
 request = json.dumps({"ksql": "SELECT asset, value FROM readings EMIT CHANGES LIMIT 2;",

@@ -4,8 +4,8 @@ use super::types::{field_info, schema};
 use super::{Front, ended};
 use millstream_server::KsqlFailure;
 use millstream_server::entity::{
-    CommandStatus, EntityKind, FieldInfo, FunctionInfo, KsqlEntity, Property, QueryDescription, RunningQuery,
-    Signature, SourceDescription, SourceInfo, TopicInfo, Variable, Warning,
+    CommandStatus, ConnectorInfo, EntityKind, FieldInfo, FunctionInfo, KsqlEntity, Property,
+    QueryDescription, RunningQuery, Signature, SourceDescription, SourceInfo, TopicInfo, Variable, Warning,
 };
 use millstream_sql::parse::ast::{Assertion, Statement, StatementKind};
 use millstream_sql::parse::ast::{OnExisting, RelationKind, Show};
@@ -60,7 +60,7 @@ async fn kind(
             None => EntityKind::Warning { message: message(result) },
         },
         S::DescribeAll { kind, extended } => sources(front, *kind, *extended).await,
-        S::DescribeFunction(name) => function(&name.text, result),
+        S::DescribeFunction(name) => function(front, &name.text, result).await,
         S::Explain(_) | S::ExplainQuery(_) => {
             let id = if let S::ExplainQuery(id) = &statement.kind { &*id.text } else { "" };
             EntityKind::Query { query_description: Box::new(query(front, id, sql, result)) }
@@ -78,7 +78,7 @@ async fn kind(
             info: json!({ "name": name.text, "type": kind.word().to_lowercase(), "tasks": [] }),
         },
         S::DropConnector { name, .. } => EntityKind::ConnectorDropped { connector_name: name.text.clone() },
-        S::DescribeConnector(_) => EntityKind::Warning { message: message(result) },
+        S::DescribeConnector(name) => connector(&name.text, result),
         S::Set { .. } | S::Define { .. } | S::Undefine(_) | S::InsertValues { .. } | S::RunScript(_) => {
             return Ok(None);
         }
@@ -190,9 +190,43 @@ async fn shown(
             EntityKind::Variables { variables: session.variables.iter().map(variable).collect() }
         }
         Show::Properties => properties(session),
-        Show::Connectors(_) => EntityKind::Connectors { connectors: Vec::new() },
-        Show::ConnectorPlugins => EntityKind::ConnectorPlugins { connectors_plugins: Vec::new() },
+        Show::Connectors(_) => {
+            let info = |row: BTreeMap<&str, &str>| ConnectorInfo {
+                name: get(&row, "Connector Name"),
+                kind: get(&row, "Type").to_lowercase(),
+                class_name: get(&row, "Class"),
+                state: get(&row, "Status"),
+            };
+            EntityKind::Connectors { connectors: listed(result).map(info).collect() }
+        }
+        Show::ConnectorPlugins => {
+            let plugin = |row: BTreeMap<&str, &str>| {
+                json!({
+                    "className": get(&row, "Class"),
+                    "type": get(&row, "Type").to_lowercase(),
+                    "version": get(&row, "Version"),
+                })
+            };
+            EntityKind::ConnectorPlugins { connectors_plugins: listed(result).map(plugin).collect() }
+        }
     })
+}
+
+fn connector(name: &str, result: &StatementResult) -> EntityKind {
+    let said: BTreeMap<&str, &str> =
+        listed(result).filter_map(|row| Some((*row.get("Property")?, *row.get("Value")?))).collect();
+    let get = |property: &str| said.get(property).copied().unwrap_or_default();
+    EntityKind::ConnectorDescription {
+        connector_class: get("Class").to_owned(),
+        status: json!({
+            "name": name,
+            "type": get("Type").to_lowercase(),
+            "connector": { "state": get("State"), "worker_id": "", "trace": null },
+            "tasks": [],
+        }),
+        sources: Vec::new(),
+        topics: Vec::new(),
+    }
 }
 
 fn properties(session: &Session) -> EntityKind {
@@ -214,14 +248,19 @@ fn properties(session: &Session) -> EntityKind {
 
 fn function_kind(category: &str) -> String {
     match category {
-        "aggregate" => "AGGREGATE",
-        "table" => "TABLE",
+        "AGGREGATE" => "AGGREGATE",
+        "TABLE" => "TABLE",
         _ => "SCALAR",
     }
     .to_owned()
 }
 
-fn function(name: &str, result: &StatementResult) -> EntityKind {
+async fn function(front: &Front, name: &str, result: &StatementResult) -> EntityKind {
+    let all = front.engine.execute("SHOW FUNCTIONS;").await.ok().and_then(|mut results| results.pop());
+    let is_it = |row: &BTreeMap<&str, &str>| {
+        row.get("Function Name").is_some_and(|known| known.eq_ignore_ascii_case(name))
+    };
+    let category = all.as_ref().and_then(|all| listed(all).find(is_it)?.get("Category").copied());
     let text = message(result);
     let mut lines = text.lines();
     let description = lines.next().unwrap_or_default().to_owned();
@@ -237,7 +276,7 @@ fn function(name: &str, result: &StatementResult) -> EntityKind {
         author: "Millstream".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         path: "internal".to_owned(),
-        r#type: "SCALAR".to_owned(),
+        r#type: function_kind(category.unwrap_or_default()),
     }
 }
 

@@ -29,7 +29,8 @@ consumer.assign(places)
 def text(data):
     if data is None:
         return None
-    decoded = data.decode()
+    # The keys of windows end in bytes that are no text.
+    decoded = data.decode(errors="backslashreplace")
     return json.loads(decoded) if decoded[:1] in "{[" and decoded else decoded
 
 

@@ -29,8 +29,8 @@ mod url;
 use crate::expression::Fault;
 use crate::limits::{VALUE_BYTES_MAX, VALUE_ELEMENTS_MAX};
 use crate::{Datum, SqlType};
-use signature::{BindLambda, Misfit};
 pub(crate) use signature::{Argument, Param, Params, Returns, as_decimal, common_type, widens};
+use signature::{BindLambda, Misfit};
 use std::sync::Arc;
 
 /// A function of one row's values.
@@ -155,7 +155,11 @@ impl ScalarCall {
     }
 
     /// The value for these arguments; of a function that takes lambdas, those that are values.
-    pub(crate) fn apply<'a>(&self, args: &[Datum<'a>], lambdas: &mut Lambdas<'_>) -> Result<Datum<'a>, Fault> {
+    pub(crate) fn apply<'a>(
+        &self,
+        args: &[Datum<'a>],
+        lambdas: &mut Lambdas<'_>,
+    ) -> Result<Datum<'a>, Fault> {
         let any_null = || args.iter().any(Datum::is_null);
         let value = match self.body {
             Body::WithNulls(body) | Body::FallibleWithNulls(body) => body(args),
@@ -177,7 +181,9 @@ impl ScalarCall {
 
     /// Nothing grows without limit, also where a function is called on its own results.
     fn bounded<'a>(&self, value: Datum<'a>) -> Result<Datum<'a>, Fault> {
-        crate::expression::check_size(&value).map_err(|message| Fault::Function(self.name, message)).map(|()| value)
+        crate::expression::check_size(&value)
+            .map_err(|message| Fault::Function(self.name, message))
+            .map(|()| value)
     }
 }
 

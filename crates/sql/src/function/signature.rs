@@ -166,8 +166,9 @@ impl Param {
         let Some(arg) = arg else { return !matches!(self, Self::Lambda(..) | Self::Unit) };
         match (self, arg) {
             (Self::Type(to), _) => widens(Some(arg), to),
-            (Self::Decimal, SqlType::Int | SqlType::BigInt | SqlType::Decimal { .. })
-            | (Self::Any, _) => true,
+            (Self::Decimal, SqlType::Int | SqlType::BigInt | SqlType::Decimal { .. }) | (Self::Any, _) => {
+                true
+            }
             (Self::Generic(letter), _) => {
                 let common = common_type([variables.get(&letter).copied(), Some(arg)]);
                 common.map(|common| variables.insert(letter, common)).is_some()

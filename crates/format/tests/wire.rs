@@ -534,3 +534,37 @@ fn compatible_schemas_are_told_from_others() {
     assert_eq!(incompatibilities(&protobuf("string a = 1;"), &old).len(), 1);
     assert_eq!(incompatibilities(&base, &old), ["AVRO cannot read PROTOBUF"]);
 }
+
+#[test]
+fn schemas_that_mean_more_than_they_say_are_bounded() {
+    // Forty types, each with two fields of the next one: 2^40 columns.
+    let avro = (0..40).rev().fold(r#"{"type":"record","name":"T40","fields":[{"name":"x","type":"int"}]}"#.to_owned(), |inner, n| {
+        let next = n + 1;
+        format!(r#"{{"type":"record","name":"T{n}","fields":[{{"name":"a","type":{inner}}},{{"name":"b","type":["null","T{next}"]}}]}}"#)
+    });
+    let messages: String =
+        (0..40).map(|n| format!("message T{n} {{ T{0} a = 1; T{0} b = 2; }}", n + 1)).collect();
+    let protobuf = format!("syntax = \"proto3\"; {messages} message T40 {{ int32 x = 1; }}");
+    let definitions: String = (0..40)
+        .map(|n| {
+            let next = format!(r##"{{"$ref":"#/definitions/T{}"}}"##, n + 1);
+            format!(r#""T{n}":{{"type":"object","properties":{{"a":{next},"b":{next}}}}},"#)
+        })
+        .collect();
+    let json = format!(
+        r##"{{"$ref":"#/definitions/T0","definitions":{{{definitions}"T40":{{"type":"integer"}}}}}}"##
+    );
+    for (format, kind, text) in [
+        (Format::Avro, SchemaKind::Avro, avro),
+        (Format::Protobuf, SchemaKind::Protobuf, protobuf),
+        (Format::JsonSr, SchemaKind::Json, json),
+    ] {
+        let parsed = ParsedSchema::new(&SchemaText::new(kind, text), &[]);
+        assert_eq!(parsed.error(), None);
+        // Whether there are columns or none: it ends.
+        let _ = parsed.columns(&FormatSpec::value(format), false);
+        if format != Format::JsonSr {
+            let _ = incompatibilities(&parsed, &parsed);
+        }
+    }
+}

@@ -7,9 +7,10 @@
     clippy::unwrap_used
 )]
 
-use super::limits::SCHEMA_DEPTH_MAX;
+use super::limits::{SCHEMA_DEPTH_MAX, SCHEMA_NODES_MAX};
 use super::{Columns, Decimal, LayoutError, SqlType};
 use serde_json::{Map, Value as Json, json};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// What the titles of types begin with that SQL has and JSON has not.
@@ -65,24 +66,31 @@ impl JsonSchema {
 
     /// The columns of its fields in the order of `connect.index`, else one column of this name.
     pub(super) fn columns(&self, single: &str, keep_case: bool) -> Columns {
+        let left = &Cell::new(SCHEMA_NODES_MAX);
         if self.is_record() {
-            let fields = self.fields(self.resolve(&self.root), keep_case, 0);
+            let fields = self.fields(self.resolve(&self.root), keep_case, left, 0);
             return fields.into_iter().map(|(name, sql_type)| (name.into(), sql_type)).collect();
         }
-        self.sql_type(&self.root, keep_case, 0)
+        self.sql_type(&self.root, keep_case, left, 0)
             .map(|sql_type| (single.into(), sql_type))
             .into_iter()
             .collect()
     }
 
-    fn fields(&self, object: &Json, keep_case: bool, depth: usize) -> Vec<(String, SqlType)> {
+    fn fields(
+        &self,
+        object: &Json,
+        keep_case: bool,
+        left: &Cell<usize>,
+        depth: usize,
+    ) -> Vec<(String, SqlType)> {
         let Some(properties) = object.get("properties").and_then(Json::as_object) else { return Vec::new() };
         let mut listed: Vec<(&String, &Json)> = properties.iter().collect();
         listed.sort_by_key(|(_, json)| json.get("connect.index").and_then(Json::as_i64).unwrap_or(i64::MAX));
         let mut found: Vec<(String, SqlType)> = Vec::new();
         for (name, json) in listed {
             let name = if keep_case { name.clone() } else { name.to_uppercase() };
-            if let Some(sql_type) = self.sql_type(json, keep_case, depth.saturating_add(1))
+            if let Some(sql_type) = self.sql_type(json, keep_case, left, depth.saturating_add(1))
                 && !found.iter().any(|(known, _)| *known == name)
             {
                 found.push((name, sql_type));
@@ -91,10 +99,11 @@ impl JsonSchema {
         found
     }
 
-    fn sql_type(&self, json: &Json, keep_case: bool, depth: usize) -> Option<SqlType> {
+    fn sql_type(&self, json: &Json, keep_case: bool, left: &Cell<usize>, depth: usize) -> Option<SqlType> {
         if depth > SCHEMA_DEPTH_MAX {
             return None;
         }
+        left.set(left.get().checked_sub(1)?);
         let json = self.resolve(json);
         let below = depth.saturating_add(1);
         let connect = json.get("connect.type").and_then(Json::as_str).unwrap_or_default();
@@ -112,15 +121,15 @@ impl JsonSchema {
             ("string", _) => SqlType::Varchar,
             ("array", "map") => {
                 let value = json.pointer("/items/properties/value")?;
-                SqlType::map(SqlType::Varchar, self.sql_type(value, keep_case, below)?)
+                SqlType::map(SqlType::Varchar, self.sql_type(value, keep_case, left, below)?)
             }
-            ("array", _) => SqlType::array(self.sql_type(json.get("items")?, keep_case, below)?),
+            ("array", _) => SqlType::array(self.sql_type(json.get("items")?, keep_case, left, below)?),
             ("object", _) if is_map(json) => {
-                let value = self.sql_type(json.get("additionalProperties")?, keep_case, below)?;
+                let value = self.sql_type(json.get("additionalProperties")?, keep_case, left, below)?;
                 SqlType::map(SqlType::Varchar, value)
             }
             ("object", _) => {
-                let fields = self.fields(json, keep_case, below);
+                let fields = self.fields(json, keep_case, left, below);
                 if fields.is_empty() {
                     return None;
                 }

@@ -6,7 +6,7 @@
     clippy::unwrap_used
 )]
 
-use super::schema::{AvroSchema, Node, RecordField, is_name};
+use super::schema::{AvroSchema, Node, RecordField, Walk, is_name};
 use super::steps::branch_name;
 use crate::sql::limits::SCHEMA_DEPTH_MAX;
 use crate::sql::{Columns, Decimal, LayoutError, SqlType};
@@ -19,6 +19,7 @@ const RECORD_NAME: &str = "io.confluent.ksql.avro_schemas.KsqlDataSourceSchema";
 /// The columns of a schema: the fields of a record, else one column of this name. Fields of types that SQL does not have
 /// are left out, as ksqlDB does.
 pub(in crate::sql) fn columns(schema: &AvroSchema, single: &str, keep_case: bool) -> Columns {
+    let schema = &Walk::new(schema);
     let root = match schema.node(schema.root) {
         Node::Union(branches) => match non_null(schema, branches).as_slice() {
             [only] => *only,
@@ -45,12 +46,12 @@ fn cased(name: &str, keep_case: bool) -> String {
     if keep_case { name.to_owned() } else { name.to_uppercase() }
 }
 
-fn non_null(schema: &AvroSchema, branches: &[usize]) -> Vec<usize> {
+fn non_null(schema: &Walk<'_>, branches: &[usize]) -> Vec<usize> {
     branches.iter().copied().filter(|node| !matches!(schema.node(*node), Node::Null)).collect()
 }
 
-fn sql_type(schema: &AvroSchema, node: usize, keep_case: bool, depth: usize) -> Option<SqlType> {
-    if depth > SCHEMA_DEPTH_MAX {
+fn sql_type(schema: &Walk<'_>, node: usize, keep_case: bool, depth: usize) -> Option<SqlType> {
+    if depth > SCHEMA_DEPTH_MAX || !schema.step() {
         return None;
     }
     let below = |node: usize| sql_type(schema, node, keep_case, depth.saturating_add(1));

@@ -10,7 +10,7 @@
     clippy::unwrap_used
 )]
 
-use super::schema::{AvroSchema, Node};
+use super::schema::{AvroSchema, Node, Walk};
 use super::steps::{Number, Read, read, record};
 use crate::sql::binary::{Bytes, fit, two_complement};
 use crate::sql::limits::{EMPTY_ITEMS_MAX, SCHEMA_DEPTH_MAX};
@@ -34,11 +34,12 @@ impl AvroDecoder {
         columns: &[(Arc<str>, SqlType)],
         wrapped: bool,
     ) -> Self {
+        let walk = Walk::new(&schema);
         let made = match columns {
-            [(name, sql_type)] if !wrapped => read(&schema, schema.root, *sql_type, name, 0),
+            [(name, sql_type)] if !wrapped => read(&walk, schema.root, *sql_type, name, 0),
             columns => {
                 let names: Vec<(&str, SqlType)> = columns.iter().map(|(n, t)| (&**n, *t)).collect();
-                record(&schema, schema.root, &names, "", 0)
+                record(&walk, schema.root, &names, "", 0)
             }
         };
         let never =

@@ -8,7 +8,7 @@
 
 use super::schema::{AvroSchema, Node};
 use super::steps::branch_name;
-use crate::sql::limits::SCHEMA_DEPTH_MAX;
+use crate::sql::limits::{SCHEMA_DEPTH_MAX, SCHEMA_NODES_MAX};
 use std::collections::BTreeSet;
 
 /// How many reasons are told.
@@ -20,11 +20,14 @@ struct Comparison<'s> {
     /// Pairs that are being compared, or have been: a recursive type is compared once.
     seen: BTreeSet<(usize, usize)>,
     reasons: Vec<String>,
+    /// How many more pairs are compared.
+    left: usize,
 }
 
 /// Why `reader` cannot read what `writer` wrote; empty where it can.
 pub(in crate::sql) fn incompatibilities(reader: &AvroSchema, writer: &AvroSchema) -> Vec<String> {
-    let mut comparison = Comparison { reader, writer, seen: BTreeSet::new(), reasons: Vec::new() };
+    let mut comparison =
+        Comparison { reader, writer, seen: BTreeSet::new(), reasons: Vec::new(), left: SCHEMA_NODES_MAX };
     comparison.compare(reader.root, writer.root, "", 0);
     comparison.reasons
 }
@@ -44,8 +47,10 @@ impl Comparison<'_> {
             writer: self.writer,
             seen: self.seen.clone(),
             reasons: Vec::new(),
+            left: self.left,
         };
         trial.compare(reader, writer, path, depth);
+        self.left = trial.left;
         trial.reasons.is_empty()
     }
 
@@ -53,6 +58,10 @@ impl Comparison<'_> {
         if depth > SCHEMA_DEPTH_MAX || !self.seen.insert((reader, writer)) {
             return;
         }
+        if self.left == 0 {
+            return self.reason(path, "the schemas are too large to be compared");
+        }
+        self.left = self.left.saturating_sub(1);
         let below = depth.saturating_add(1);
         let (read, written) = (self.reader, self.writer);
         match (read.node(reader), written.node(writer)) {

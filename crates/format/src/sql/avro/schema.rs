@@ -8,7 +8,9 @@
 
 use crate::sql::limits::{SCHEMA_DEPTH_MAX, SCHEMA_NODES_MAX};
 use serde_json::{Map, Value as Json};
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 /// A schema. Types refer to one another by number, so that a recursive one is finite.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +71,35 @@ pub(super) struct RecordField {
     pub(super) aliases: Vec<String>,
     pub(super) node: usize,
     pub(super) default: Option<Json>,
+}
+
+/// A schema that is being walked with a limit on the steps: a few types that refer to one another often can mean more
+/// columns than memory holds.
+#[derive(Debug)]
+pub(super) struct Walk<'s> {
+    schema: &'s AvroSchema,
+    left: Cell<usize>,
+}
+
+impl<'s> Walk<'s> {
+    pub(super) const fn new(schema: &'s AvroSchema) -> Self {
+        Self { schema, left: Cell::new(SCHEMA_NODES_MAX) }
+    }
+
+    /// Takes one step; `false` where there is none left.
+    pub(super) fn step(&self) -> bool {
+        let left = self.left.get();
+        self.left.set(left.saturating_sub(1));
+        left > 0
+    }
+}
+
+impl Deref for Walk<'_> {
+    type Target = AvroSchema;
+
+    fn deref(&self) -> &AvroSchema {
+        self.schema
+    }
 }
 
 impl AvroSchema {

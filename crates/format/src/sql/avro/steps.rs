@@ -6,7 +6,7 @@
     clippy::unwrap_used
 )]
 
-use super::schema::{AvroSchema, Node, RecordField};
+use super::schema::{Node, RecordField, Walk};
 use crate::sql::SqlType;
 use crate::sql::binary::same_name;
 use crate::sql::limits::SCHEMA_DEPTH_MAX;
@@ -60,13 +60,13 @@ pub(super) enum Read {
 /// Steps that turn values of `node` into `sql_type`; `None` where that cannot be.
 #[expect(clippy::match_same_arms, reason = "one line per pair of types")]
 pub(super) fn read(
-    schema: &AvroSchema,
+    schema: &Walk<'_>,
     node: usize,
     sql_type: SqlType,
     column: &str,
     depth: usize,
 ) -> Option<Read> {
-    if depth > SCHEMA_DEPTH_MAX {
+    if depth > SCHEMA_DEPTH_MAX || !schema.step() {
         return None;
     }
     let below = depth.saturating_add(1);
@@ -128,12 +128,12 @@ pub(super) fn read(
     Some(made)
 }
 
-fn read_or_never(schema: &AvroSchema, node: usize, sql_type: SqlType, column: &str, depth: usize) -> Read {
+fn read_or_never(schema: &Walk<'_>, node: usize, sql_type: SqlType, column: &str, depth: usize) -> Read {
     read(schema, node, sql_type, column, depth)
         .unwrap_or_else(|| Read::Never(column.into(), sql_type, describe(schema.node(node))))
 }
 
-fn union(schema: &AvroSchema, branches: &[usize], sql_type: SqlType, column: &str, depth: usize) -> Read {
+fn union(schema: &Walk<'_>, branches: &[usize], sql_type: SqlType, column: &str, depth: usize) -> Read {
     let many = branches.iter().filter(|node| !matches!(schema.node(**node), Node::Null)).count() > 1;
     if let (true, SqlType::Struct(fields)) = (many, sql_type) {
         let place = |node: usize| {
@@ -176,13 +176,13 @@ pub(super) fn branch_name(node: &Node) -> &str {
 
 /// Steps for a record whose fields become `targets`.
 pub(super) fn record(
-    schema: &AvroSchema,
+    schema: &Walk<'_>,
     node: usize,
     targets: &[(&str, SqlType)],
     column: &str,
     depth: usize,
 ) -> Option<Read> {
-    if depth > SCHEMA_DEPTH_MAX {
+    if depth > SCHEMA_DEPTH_MAX || !schema.step() {
         return None;
     }
     match schema.node(node) {

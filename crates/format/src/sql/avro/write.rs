@@ -6,7 +6,7 @@
     clippy::unwrap_used
 )]
 
-use super::schema::{AvroSchema, Node, RecordField};
+use super::schema::{AvroSchema, Node, RecordField, Walk};
 use super::steps::{branch_name, describe};
 use crate::sql::binary::{fit, same_name, shortest, write_zigzag};
 use crate::sql::limits::SCHEMA_DEPTH_MAX;
@@ -65,6 +65,7 @@ impl AvroEncoder {
         columns: &Columns,
         wrapped: bool,
     ) -> Result<Self, LayoutError> {
+        let schema = &Walk::new(schema);
         let write = match columns.as_slice() {
             [(name, sql_type)] if !wrapped => write(schema, schema.root, *sql_type, name, 0)?,
             columns => {
@@ -253,7 +254,7 @@ fn block<T>(
 /// How values of `sql_type` are written as `node`.
 #[expect(clippy::match_same_arms, reason = "one line per pair of types")]
 fn write(
-    schema: &AvroSchema,
+    schema: &Walk<'_>,
     node: usize,
     sql_type: SqlType,
     column: &str,
@@ -263,7 +264,7 @@ fn write(
         let found = describe(schema.node(node));
         Err(LayoutError::new(format!("column `{column}` is {sql_type}, but its schema has {found} there")))
     };
-    if depth > SCHEMA_DEPTH_MAX {
+    if depth > SCHEMA_DEPTH_MAX || !schema.step() {
         return refuse();
     }
     let below = depth.saturating_add(1);
@@ -307,7 +308,7 @@ fn write(
 }
 
 fn union(
-    schema: &AvroSchema,
+    schema: &Walk<'_>,
     branches: &[usize],
     sql_type: SqlType,
     column: &str,
@@ -343,7 +344,7 @@ fn union(
 }
 
 fn record(
-    schema: &AvroSchema,
+    schema: &Walk<'_>,
     node: usize,
     sources: &[(&str, SqlType)],
     column: &str,
@@ -378,7 +379,7 @@ fn record(
 }
 
 fn field(
-    schema: &AvroSchema,
+    schema: &Walk<'_>,
     field: &RecordField,
     sources: &[(&str, SqlType)],
     column: &str,

@@ -7,8 +7,9 @@
 )]
 
 use super::files::{Field, Kind, ProtobufFiles};
-use crate::sql::limits::SCHEMA_DEPTH_MAX;
+use crate::sql::limits::{SCHEMA_DEPTH_MAX, SCHEMA_NODES_MAX};
 use crate::sql::{Columns, LayoutError, Nullable, SqlType};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -23,7 +24,7 @@ impl ProtobufFiles {
         let (message, _) = self.message_named(name).ok_or_else(|| {
             LayoutError::new(format!("the schema has no message `{}`", name.unwrap_or("?")))
         })?;
-        let fields = self.fields(message, nullable, keep_case, 0);
+        let fields = self.fields(message, nullable, keep_case, &Cell::new(SCHEMA_NODES_MAX), 0);
         Ok(fields.into_iter().map(|(name, sql_type)| (name.into(), sql_type)).collect())
     }
 
@@ -32,13 +33,15 @@ impl ProtobufFiles {
         message: usize,
         nullable: Nullable,
         keep_case: bool,
+        left: &Cell<usize>,
         depth: usize,
     ) -> Vec<(String, SqlType)> {
         let Some(message) = self.message(message).filter(|_| depth <= SCHEMA_DEPTH_MAX) else {
             return Vec::new();
         };
         let cased = |name: &str| if keep_case { name.to_owned() } else { name.to_uppercase() };
-        let of = |field: &Field| Some((cased(&field.name), self.column(field, nullable, keep_case, depth)?));
+        let of =
+            |field: &Field| Some((cased(&field.name), self.column(field, nullable, keep_case, left, depth)?));
         let mut found: Vec<(String, SqlType)> = Vec::new();
         for (index, oneof) in message.oneofs.iter().enumerate() {
             let fields: Vec<_> =
@@ -54,20 +57,38 @@ impl ProtobufFiles {
         found
     }
 
-    fn column(&self, field: &Field, nullable: Nullable, keep_case: bool, depth: usize) -> Option<SqlType> {
+    fn column(
+        &self,
+        field: &Field,
+        nullable: Nullable,
+        keep_case: bool,
+        left: &Cell<usize>,
+        depth: usize,
+    ) -> Option<SqlType> {
         let below = depth.saturating_add(1);
+        left.set(left.get().checked_sub(1)?);
         if field.is_repeated {
             if let Kind::Message(id) = field.kind
                 && let Some((_, value)) = self.entry(id)
             {
-                return Some(SqlType::map(SqlType::Varchar, self.column(value, nullable, keep_case, below)?));
+                return Some(SqlType::map(
+                    SqlType::Varchar,
+                    self.column(value, nullable, keep_case, left, below)?,
+                ));
             }
-            return Some(SqlType::array(self.one(field, nullable, keep_case, below)?));
+            return Some(SqlType::array(self.one(field, nullable, keep_case, left, below)?));
         }
-        self.one(field, nullable, keep_case, below)
+        self.one(field, nullable, keep_case, left, below)
     }
 
-    fn one(&self, field: &Field, nullable: Nullable, keep_case: bool, depth: usize) -> Option<SqlType> {
+    fn one(
+        &self,
+        field: &Field,
+        nullable: Nullable,
+        keep_case: bool,
+        left: &Cell<usize>,
+        depth: usize,
+    ) -> Option<SqlType> {
         Some(match &field.kind {
             Kind::Bool => SqlType::Boolean,
             Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => SqlType::Int,
@@ -94,10 +115,10 @@ impl ProtobufFiles {
                 }
                 _ => match self.wrapped(*id) {
                     Some(inner) if nullable == Nullable::Wrapper => {
-                        self.one(inner, nullable, keep_case, depth.saturating_add(1))?
+                        self.one(inner, nullable, keep_case, left, depth.saturating_add(1))?
                     }
                     _ => {
-                        let fields = self.fields(*id, nullable, keep_case, depth);
+                        let fields = self.fields(*id, nullable, keep_case, left, depth);
                         if fields.is_empty() {
                             return None;
                         }

@@ -41,7 +41,9 @@ impl Header {
     /// The type of such a column.
     pub fn sql_type(&self) -> SqlType {
         match self {
-            Self::All => SqlType::array(SqlType::structure([("KEY", SqlType::Varchar), ("VALUE", SqlType::Bytes)])),
+            Self::All => {
+                SqlType::array(SqlType::structure([("KEY", SqlType::Varchar), ("VALUE", SqlType::Bytes)]))
+            }
             Self::Named(_) => SqlType::Bytes,
         }
     }

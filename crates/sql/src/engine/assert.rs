@@ -51,7 +51,8 @@ impl Engine {
             let message = format!("topic `{topic}` has {} partitions, not {partitions}", found.partitions);
             return Ok(Some(message));
         }
-        let replicas = found.configs.get("replication.factor").and_then(|text| text.parse().ok()).unwrap_or(1);
+        let replicas =
+            found.configs.get("replication.factor").and_then(|text| text.parse().ok()).unwrap_or(1);
         let wanted = assert.replicas.filter(|wanted| *wanted != replicas);
         Ok(wanted.map(|wanted| format!("topic `{topic}` has {replicas} replicas, not {wanted}")))
     }
@@ -99,7 +100,8 @@ fn what(assert: &Assert) -> String {
     if let Some(topic) = &assert.topic {
         return format!("topic `{topic}`{}", if assert.exists { "" } else { " does not exist" });
     }
-    let subject = assert.subject.as_ref().map(|subject| format!(" of subject `{subject}`")).unwrap_or_default();
+    let subject =
+        assert.subject.as_ref().map(|subject| format!(" of subject `{subject}`")).unwrap_or_default();
     let id = assert.id.map(|id| format!(" with id {id}")).unwrap_or_default();
     format!("schema{subject}{id}")
 }

@@ -28,13 +28,20 @@ impl Engine {
         properties: Vec<(String, String)>,
     ) -> Result<StatementResult, SqlError> {
         let connectors = self.connectors_of(Some(name))?;
-        let failed = |error: String| mistake(error, "the connector was not made", "look at its properties", Some(name));
+        let failed = |error: String| {
+            mistake(error, "the connector was not made", "look at its properties", Some(name))
+        };
         if connectors.describe(&name.text).await.map_err(failed)?.is_some() {
             if if_not_exists {
                 return Ok(StatementResult::Done(format!("connector {} exists already", name.text)));
             }
             let message = format!("there is a connector `{}` already", name.text);
-            return Err(mistake(message, "defined before", "DROP CONNECTOR it, or write IF NOT EXISTS", Some(name)));
+            return Err(mistake(
+                message,
+                "defined before",
+                "DROP CONNECTOR it, or write IF NOT EXISTS",
+                Some(name),
+            ));
         }
         let new = NewConnector { name: name.text.clone(), kind, properties };
         let made = connectors.create(new).await.map_err(failed)?;
@@ -81,13 +88,16 @@ impl Engine {
         let failed = |error: String| mistake(error, "the plugins cannot be listed", "try again", None);
         let mut listing = Listing::new(&["Class", "Type", "Version"]);
         let plugins = self.connectors_of(None)?.plugins().await.map_err(failed)?;
-        listing.rows.extend(plugins.into_iter().map(|plugin| vec![plugin.class, plugin.kind, plugin.version]));
+        listing
+            .rows
+            .extend(plugins.into_iter().map(|plugin| vec![plugin.class, plugin.kind, plugin.version]));
         Ok(listing)
     }
 
     pub(super) async fn describe_connector(&self, name: &Name) -> Result<Listing, SqlError> {
         let connectors = self.connectors_of(Some(name))?;
-        let failed = |error: String| mistake(error, "the connector cannot be described", "try again", Some(name));
+        let failed =
+            |error: String| mistake(error, "the connector cannot be described", "try again", Some(name));
         let Some(found) = connectors.describe(&name.text).await.map_err(failed)? else {
             return Err(self.no_connector(connectors, name).await);
         };

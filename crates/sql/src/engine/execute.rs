@@ -81,7 +81,9 @@ impl Engine {
                 self.create_connector(kind, &name, if_not_exists, properties).await
             }
             Action::DropConnector { name, if_exists } => self.drop_connector(&name, if_exists).await,
-            Action::DescribeConnector(name) => self.describe_connector(&name).await.map(StatementResult::Listing),
+            Action::DescribeConnector(name) => {
+                self.describe_connector(&name).await.map(StatementResult::Listing)
+            }
         }
     }
 

@@ -27,19 +27,25 @@ impl Engine {
         if let Some(known) = known {
             if same(&known.query, &query) {
                 self.catalog.write().insert((**relation).clone());
-                return Ok(StatementResult::Started { message: format!("query {id} is running already"), id });
+                return Ok(StatementResult::Started {
+                    message: format!("query {id} is running already"),
+                    id,
+                });
             }
             if let Some(place) = replaces
                 && state_of(&known.query) != state_of(&query)
             {
-                let mistake = Diagnostic::error("sql-replace", format!("query {id} cannot be replaced in place"))
-                    .label("what it remembers would not fit the new statement")
-                    .help(format!(
-                        "DROP {} {}; and create it anew: filters and columns without aggregates may change",
-                        relation.kind.word().to_uppercase(),
-                        relation.name
-                    ))
-                    .at(place.clone());
+                let mistake = Diagnostic::error(
+                    "sql-replace",
+                    format!("query {id} cannot be replaced in place"),
+                )
+                .label("what it remembers would not fit the new statement")
+                .help(format!(
+                    "DROP {} {}; and create it anew: filters and columns without aggregates may change",
+                    relation.kind.word().to_uppercase(),
+                    relation.name
+                ))
+                .at(place.clone());
                 return Err(SqlError::Mistakes(vec![mistake]));
             }
             self.terminate(&id).await;
@@ -180,7 +186,9 @@ impl Engine {
             self.pulls.forget(&relation.topic);
             match deleted {
                 Ok(()) | Err(millstream_bus::BusError::UnknownTopic(_)) => {}
-                Err(error) => return Err(SqlError::bus(format!("deleting topic `{}`", relation.topic))(error)),
+                Err(error) => {
+                    return Err(SqlError::bus(format!("deleting topic `{}`", relation.topic))(error));
+                }
             }
         }
         Ok(StatementResult::Done(format!("{} {} dropped", kind.word(), name.text)))

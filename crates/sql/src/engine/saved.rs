@@ -4,9 +4,9 @@
 //! object with `order` (a number that grows), `sql` (the statement, with those that altered it behind it) and `state`
 //! (`running`, `paused`, `terminated`). A statement that no longer works never stops the rest: it is listed with the reason.
 
+use crate::parse::Variables;
 use crate::plan::query_plan::PersistentQuery;
 use crate::plan::{Action, PlannedStatement, plan_with};
-use crate::parse::Variables;
 use crate::{Catalog, Origin, QueryState, QueryStatus, SqlError};
 use bytes::Bytes;
 use millstream_bus::{
@@ -100,7 +100,8 @@ impl Saved {
         while reader.positions().iter().any(|(_, position)| *position < end) {
             let fetched = reader.poll(FetchLimit::default()).await.map_err(SqlError::bus(context()))?;
             for record in fetched.into_iter().flat_map(|fetched| fetched.records) {
-                let key = String::from_utf8_lossy(record.record.key.as_deref().unwrap_or_default()).into_owned();
+                let key =
+                    String::from_utf8_lossy(record.record.key.as_deref().unwrap_or_default()).into_owned();
                 match record.record.value {
                     Some(value) => drop(newest.insert(key, value)),
                     None => drop(newest.remove(&key)),
@@ -177,9 +178,15 @@ impl Saved {
                 self.forget(&format!("alter/{}", name.text), &mut changed);
             }
             Action::DropType(name) => self.forget(&format!("type/{name}"), &mut changed),
-            Action::Terminate(id) => self.set(id.as_ref().map(|id| id.text.as_str()), State::Terminated, &mut changed),
-            Action::Pause(id) => self.set(id.as_ref().map(|id| id.text.as_str()), State::Paused, &mut changed),
-            Action::Resume(id) => self.set(id.as_ref().map(|id| id.text.as_str()), State::Running, &mut changed),
+            Action::Terminate(id) => {
+                self.set(id.as_ref().map(|id| id.text.as_str()), State::Terminated, &mut changed);
+            }
+            Action::Pause(id) => {
+                self.set(id.as_ref().map(|id| id.text.as_str()), State::Paused, &mut changed);
+            }
+            Action::Resume(id) => {
+                self.set(id.as_ref().map(|id| id.text.as_str()), State::Running, &mut changed);
+            }
             _ => {}
         }
         let record = |key: String| {

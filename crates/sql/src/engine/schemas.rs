@@ -2,9 +2,9 @@
 
 use super::Engine;
 use crate::parse::Variables;
+use crate::plan::query_plan::Scan;
 use crate::plan::{WantedSchema, wanted_schemas};
 use crate::{Catalog, Relation, SqlError};
-use crate::plan::query_plan::Scan;
 use millstream_bus::{BusError, ReceivedRecord};
 use millstream_format::registry::{
     RegistryError, SchemaRef, SchemaRegistry, fetch_missing, inferred, subject,
@@ -76,7 +76,8 @@ impl Engine {
             let layout = Layout::new(spec.clone(), columns);
             let name = subject(&relation.topic, is_key);
             let writer = SchemaRef::writer(&layout, &name, &cache, &**registry).await;
-            let writer = writer.map_err(|error| failed(&format!("the schema of subject `{name}`"), &error))?;
+            let writer =
+                writer.map_err(|error| failed(&format!("the schema of subject `{name}`"), &error))?;
             let spec = if is_key { &mut relation.key } else { &mut relation.value };
             spec.schema = Some(writer);
         }

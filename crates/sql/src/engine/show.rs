@@ -18,8 +18,12 @@ impl Engine {
         Ok(match show {
             Show::Streams { extended: true } => self.describe_all(RelationKind::Stream, true),
             Show::Tables { extended: true } => self.describe_all(RelationKind::Table, true),
-            Show::Streams { .. } => Listing::of_relations(self.catalog.read().relations(), RelationKind::Stream),
-            Show::Tables { .. } => Listing::of_relations(self.catalog.read().relations(), RelationKind::Table),
+            Show::Streams { .. } => {
+                Listing::of_relations(self.catalog.read().relations(), RelationKind::Stream)
+            }
+            Show::Tables { .. } => {
+                Listing::of_relations(self.catalog.read().relations(), RelationKind::Table)
+            }
             Show::Queries { extended } => self.show_queries(extended),
             Show::Topics { all, extended } => self.show_topics(all, extended).await?,
             Show::Functions => functions(),
@@ -67,7 +71,9 @@ impl Engine {
             topics.into_iter().filter(|topic| all || !topic.name.starts_with(SYSTEM)).collect();
         if !extended {
             let mut listing = Listing::new(&["Kafka Topic", "Partitions"]);
-            listing.rows.extend(shown.into_iter().map(|topic| vec![topic.name, topic.partitions.to_string()]));
+            listing
+                .rows
+                .extend(shown.into_iter().map(|topic| vec![topic.name, topic.partitions.to_string()]));
             return Ok(listing);
         }
         let partitions: Vec<TopicPartition> = shown
@@ -78,7 +84,8 @@ impl Engine {
         let mut readers: BTreeMap<Arc<str>, (usize, usize)> = BTreeMap::new();
         for group in self.bus.groups().await.map_err(SqlError::bus("reading the list of groups"))? {
             let committed = self.bus.committed(&group.name, &partitions).await;
-            let committed = committed.map_err(SqlError::bus(format!("reading the offsets of `{}`", group.name)))?;
+            let committed =
+                committed.map_err(SqlError::bus(format!("reading the offsets of `{}`", group.name)))?;
             let mut topics: Vec<_> = partitions
                 .iter()
                 .zip(committed)
@@ -133,11 +140,14 @@ impl Engine {
         let mut row = |property: &str, value: String| rows.push((property.to_owned(), value));
         row("Name", relation.name.to_string());
         row("Type", relation.kind.word().to_uppercase());
-        row("Timestamp field", match (&relation.timestamp, &relation.timestamp_format) {
-            (Some(name), Some(format)) => format!("{name} as {format}"),
-            (Some(name), None) => name.to_string(),
-            (None, _) => "ROWTIME".to_owned(),
-        });
+        row(
+            "Timestamp field",
+            match (&relation.timestamp, &relation.timestamp_format) {
+                (Some(name), Some(format)) => format!("{name} as {format}"),
+                (Some(name), None) => name.to_string(),
+                (None, _) => "ROWTIME".to_owned(),
+            },
+        );
         row("Key format", relation.key.format.to_string());
         row("Value format", relation.value.format.to_string());
         row("Kafka topic", relation.topic.to_string());
@@ -158,7 +168,8 @@ impl Engine {
         let (mut records_in, mut records_out, mut errors, mut late) = (0, 0, 0, 0);
         for running in self.queries.read().values() {
             let query = &running.query;
-            let (fills, reads) = (query.sink.relation.name == relation.name, query.plan.reads(&relation.topic));
+            let (fills, reads) =
+                (query.sink.relation.name == relation.name, query.plan.reads(&relation.topic));
             let status = running.status();
             if fills {
                 records_out += status.records_out;

@@ -106,7 +106,8 @@ async fn state_of_another_shape_is_not_read() {
     let bus = bus().await;
     let count =
         "CREATE TABLE t WITH (KAFKA_TOPIC='t') AS SELECT asset, COUNT(*) AS n FROM press GROUP BY asset;";
-    let sum = "CREATE TABLE t WITH (KAFKA_TOPIC='t') AS SELECT asset, SUM(state) AS n FROM press GROUP BY asset;";
+    let sum =
+        "CREATE TABLE t WITH (KAFKA_TOPIC='t') AS SELECT asset, SUM(state) AS n FROM press GROUP BY asset;";
     let first = engine(&bus);
     first.execute(count).await.unwrap();
     append(&bus, &[r#"{"state":5}"#]).await;
@@ -196,7 +197,10 @@ async fn the_statements_of_a_shell_work() {
     assert_eq!(run("SHOW TABLES;").await[0][0], "N");
     assert_eq!(run("SHOW QUERIES;").await[0][..3], ["CTAS_N", "RUNNING", "N"]);
     let explained = run("EXPLAIN CTAS_N;").await;
-    assert_eq!(explained.iter().map(|row| row[0].as_str()).take(4).collect::<Vec<_>>(), ["Query", "Statement", "State", "Source"]);
+    assert_eq!(
+        explained.iter().map(|row| row[0].as_str()).take(4).collect::<Vec<_>>(),
+        ["Query", "Statement", "State", "Source"]
+    );
     assert!(run("EXPLAIN SELECT id, COUNT(*) FROM s GROUP BY id EMIT CHANGES;").await.len() > 2);
     assert!(run("SHOW FUNCTIONS;").await.iter().any(|row| row[0] == "HYSTERESIS"));
     assert!(run("DESCRIBE FUNCTION round;").await[0][0].contains("ROUND(DOUBLE, INTEGER)"));
@@ -354,7 +358,8 @@ async fn statements_are_kept_and_run_again_at_the_start() {
     let second = engine(&bus);
     second.keep_statements().await.unwrap();
     second.reload(Catalog::new(), &[]).await.unwrap();
-    let states = |all: &[QueryStatus]| all.iter().map(|q| (q.id.clone(), q.state.clone())).collect::<Vec<_>>();
+    let states =
+        |all: &[QueryStatus]| all.iter().map(|q| (q.id.clone(), q.state.clone())).collect::<Vec<_>>();
     assert_eq!(states(&second.queries()), states(&shown));
     assert_eq!(states(&shown).len(), 3);
     let catalog = second.catalog();
@@ -371,9 +376,12 @@ async fn a_kept_statement_that_no_longer_works_never_stops_the_rest() {
     first.keep_statements().await.unwrap();
     first.execute("CREATE STREAM s (id VARCHAR KEY, x INT) WITH (KAFKA_TOPIC='s', PARTITIONS=1); CREATE STREAM a AS SELECT * FROM s;").await.unwrap();
     first.stop().await;
-    let at = TopicPartition::new(crate::STATEMENT_TOPIC, 0);
+    let at = TopicPartition::new(STATEMENT_TOPIC, 0);
     for (key, value) in [
-        ("relation/OLD", r#"{"order":0,"sql":"CREATE STREAM old AS SELECT OLD_FUNCTION(x) FROM s;","state":"running"}"#),
+        (
+            "relation/OLD",
+            r#"{"order":0,"sql":"CREATE STREAM old AS SELECT OLD_FUNCTION(x) FROM s;","state":"running"}"#,
+        ),
         ("relation/BAD", "no statement"),
     ] {
         let record = Record::new(Some(key.into()), Some(value.into()), Timestamp(0));
@@ -403,7 +411,9 @@ async fn printing_ends_at_its_limit_and_takes_every_nth_record() {
     }
     assert_eq!(values, ["1", "3"]);
     let refused = engine.execute("PRINT pres;").await;
-    assert!(matches!(refused, Err(SqlError::Mistakes(m)) if m[0].help.as_deref() == Some("did you mean 'press'?")));
+    assert!(
+        matches!(refused, Err(SqlError::Mistakes(m)) if m[0].help.as_deref() == Some("did you mean 'press'?"))
+    );
     engine.stop().await;
 }
 
@@ -412,7 +422,8 @@ async fn variables_and_properties_belong_to_their_session() {
     let bus = bus().await;
     let engine = engine(&bus);
     let mut session = Session::default();
-    let done = engine.execute_in("DEFINE what = 'press'; SET 'auto.offset.reset' = 'EARLIEST';", &mut session).await;
+    let done =
+        engine.execute_in("DEFINE what = 'press'; SET 'auto.offset.reset' = 'EARLIEST';", &mut session).await;
     assert!(done.failed.is_none());
     let shown = engine.execute_in("SHOW VARIABLES; DESCRIBE ${WHAT}; SHOW PROPERTIES;", &mut session).await;
     assert!(shown.failed.is_none(), "{:?}", shown.failed);
@@ -424,6 +435,8 @@ async fn variables_and_properties_belong_to_their_session() {
     assert_eq!(shown.done[1].sql, "DESCRIBE press");
     assert_eq!(listing(2)[0], ["auto.offset.reset", "SESSION", "earliest"]);
     assert!(engine.execute("DESCRIBE ${what};").await.is_err());
-    assert!(engine.execute_in("UNDEFINE WHAT; UNSET 'auto.offset.reset';", &mut session).await.failed.is_none());
+    assert!(
+        engine.execute_in("UNDEFINE WHAT; UNSET 'auto.offset.reset';", &mut session).await.failed.is_none()
+    );
     assert_eq!(session, Session::default());
 }

@@ -149,7 +149,8 @@ impl<'s> Lexer<'s> {
 /// The name in `${name}`, where the text begins so.
 pub(super) fn variable(text: &str) -> Option<&str> {
     let (name, _) = text.strip_prefix("${")?.split_once('}')?;
-    let fits = name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
+    let fits = name.chars().all(|c| c.is_alphanumeric() || c == '_')
+        && !name.starts_with(|c: char| c.is_ascii_digit());
     (fits && !name.is_empty()).then_some(name)
 }
 

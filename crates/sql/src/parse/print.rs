@@ -12,10 +12,8 @@ impl Expr {
 }
 
 fn same_sources(one: &Expr, other: &Expr) -> bool {
-    if let (
-        ExprKind::Column { qualifier: Some(one), .. },
-        ExprKind::Column { qualifier: Some(other), .. },
-    ) = (&one.kind, &other.kind)
+    if let (ExprKind::Column { qualifier: Some(one), .. }, ExprKind::Column { qualifier: Some(other), .. }) =
+        (&one.kind, &other.kind)
     {
         return one.text == other.text;
     }

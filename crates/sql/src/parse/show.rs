@@ -7,8 +7,17 @@ use crate::limits::ASSERT_WAIT_MS;
 impl Parser<'_> {
     pub(super) fn show(&mut self) -> Result<StatementKind, Mistake> {
         const KINDS: [&str; 11] = [
-            "STREAMS", "TABLES", "QUERIES", "TOPICS", "FUNCTIONS", "TYPES", "VARIABLES", "PROPERTIES", "CONNECTORS",
-            "CONNECTOR", "ALL",
+            "STREAMS",
+            "TABLES",
+            "QUERIES",
+            "TOPICS",
+            "FUNCTIONS",
+            "TYPES",
+            "VARIABLES",
+            "PROPERTIES",
+            "CONNECTORS",
+            "CONNECTOR",
+            "ALL",
         ];
         let all = self.take_word("ALL");
         if all && !self.peek().is_word("TOPICS") {
@@ -52,7 +61,10 @@ impl Parser<'_> {
         if self.take_word("FUNCTION") {
             return Ok(StatementKind::DescribeFunction(self.name("a function")?));
         }
-        if self.peek().is_word("CONNECTOR") && !self.ahead(1).is_word("EXTENDED") && !self.ahead(1).is_symbol(";") {
+        if self.peek().is_word("CONNECTOR")
+            && !self.ahead(1).is_word("EXTENDED")
+            && !self.ahead(1).is_symbol(";")
+        {
             self.advance();
             return Ok(StatementKind::DescribeConnector(self.name_as_written("a connector")?));
         }
@@ -109,7 +121,9 @@ impl Parser<'_> {
             let mut id = None;
             if self.take_word("ID") {
                 let (number, place) = self.whole_number("a schema's id")?;
-                let Ok(number) = u32::try_from(number) else { return Err(self.unexpected(&["a smaller number"])) };
+                let Ok(number) = u32::try_from(number) else {
+                    return Err(self.unexpected(&["a smaller number"]));
+                };
                 id = Some((number, place));
             }
             if subject.is_none() && id.is_none() {

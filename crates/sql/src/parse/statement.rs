@@ -9,8 +9,25 @@ use super::{Mistake, Parser};
 use millstream_model::Diagnostic;
 
 const STATEMENTS: &[&str] = &[
-    "CREATE", "INSERT", "SELECT", "SHOW", "LIST", "DESCRIBE", "DROP", "ALTER", "TERMINATE", "PAUSE", "RESUME", "EXPLAIN",
-    "SET", "UNSET", "DEFINE", "UNDEFINE", "PRINT", "ASSERT", "RUN",
+    "CREATE",
+    "INSERT",
+    "SELECT",
+    "SHOW",
+    "LIST",
+    "DESCRIBE",
+    "DROP",
+    "ALTER",
+    "TERMINATE",
+    "PAUSE",
+    "RESUME",
+    "EXPLAIN",
+    "SET",
+    "UNSET",
+    "DEFINE",
+    "UNDEFINE",
+    "PRINT",
+    "ASSERT",
+    "RUN",
 ];
 
 impl Parser<'_> {
@@ -76,7 +93,8 @@ impl Parser<'_> {
         if self.take_words(&["OR", "REPLACE"]) {
             on_existing = OnExisting::Replace;
         }
-        if self.peek().is_word("SINK") || self.peek().is_word("SOURCE") && self.ahead(1).is_word("CONNECTOR") {
+        if self.peek().is_word("SINK") || self.peek().is_word("SOURCE") && self.ahead(1).is_word("CONNECTOR")
+        {
             return self.create_connector(on_existing);
         }
         if on_existing == OnExisting::Refuse && self.take_word("TYPE") {
@@ -207,7 +225,10 @@ impl Parser<'_> {
         }
         if self.take_word("CONNECTOR") {
             let if_exists = self.take_words(&["IF", "EXISTS"]);
-            return Ok(StatementKind::DropConnector { name: self.name_as_written("a connector")?, if_exists });
+            return Ok(StatementKind::DropConnector {
+                name: self.name_as_written("a connector")?,
+                if_exists,
+            });
         }
         let kind = self.relation_kind(&["STREAM", "TABLE", "TYPE", "CONNECTOR"])?;
         let if_exists = self.take_words(&["IF", "EXISTS"]);

@@ -93,7 +93,10 @@ fn several_statements_with_comments_are_read() {
     assert_eq!(statements.len(), 4);
     let StatementKind::CreateAs(create) = &statements[1].kind else { panic!() };
     let window = create.query.window.as_ref().unwrap();
-    assert_eq!((window.kind, window.retention_ms, window.grace_ms), (WindowKind::Tumbling { size_ms: 10_000 }, Some(86_400_000), Some(0)));
+    assert_eq!(
+        (window.kind, window.retention_ms, window.grace_ms),
+        (WindowKind::Tumbling { size_ms: 10_000 }, Some(86_400_000), Some(0))
+    );
     assert_eq!(create.query.emit.as_ref().map(|(emit, _)| *emit), Some(Emit::Final));
     assert!(create.query.having.is_some());
     let StatementKind::Select(select) = &statements[3].kind else { panic!() };
@@ -179,7 +182,8 @@ fn every_statement_of_the_dialect_is_read() {
 
 #[test]
 fn variables_are_put_in_outside_and_inside_of_quotes() {
-    let source = "DEFINE name = 'S'; DEFINE topic = 'plant.press'; DEFINE n = '-3'; DEFINE text = '''it''''s''';
+    let source =
+        "DEFINE name = 'S'; DEFINE topic = 'plant.press'; DEFINE n = '-3'; DEFINE text = '''it''''s''';
         CREATE STREAM ${NAME} (a INT) WITH (kafka_topic='${topic}', x='$${n} ${unknown}');
         INSERT INTO s VALUES (${n}, ${text}, '${n}');";
     let (statements, mistakes) = parse(source);
@@ -220,8 +224,12 @@ fn what_the_dialect_lacks_is_said_with_what_it_has() {
         ("SELECT * FROM a LEFT JION b ON a.x = b.x;", "`JOIN`"),
     ] {
         let (_, mistakes) = parse(source);
-        let said =
-            format!("{} {} {}", mistakes[0].message, mistakes[0].label, mistakes[0].help.as_deref().unwrap_or(""));
+        let said = format!(
+            "{} {} {}",
+            mistakes[0].message,
+            mistakes[0].label,
+            mistakes[0].help.as_deref().unwrap_or("")
+        );
         assert!(said.contains(expected), "{source}: {said}");
     }
 }

@@ -51,7 +51,9 @@ impl Parser<'_> {
                 self.expect_symbol(">")?;
                 TypeKind::Map(Box::new(key), Box::new(value))
             }
-            "STRUCT" if self.ahead(1).is_symbol("<") || self.ahead(1).is_symbol("<>") => self.struct_type()?,
+            "STRUCT" if self.ahead(1).is_symbol("<") || self.ahead(1).is_symbol("<>") => {
+                self.struct_type()?
+            }
             "ARRAY" | "MAP" | "STRUCT" => {
                 self.advance();
                 return Err(self.unexpected(&["<"]));
@@ -97,7 +99,9 @@ impl Parser<'_> {
         self.expect_symbol(")")?;
         let max = u64::from(Decimal::PRECISION_MAX);
         match (u8::try_from(precision), u8::try_from(scale)) {
-            (Ok(precision), Ok(scale)) if precision >= 1 && u64::from(precision) <= max && scale <= precision => {
+            (Ok(precision), Ok(scale))
+                if precision >= 1 && u64::from(precision) <= max && scale <= precision =>
+            {
                 Ok(TypeKind::Simple(SqlType::Decimal { precision, scale }))
             }
             _ => Err(Box::new(
@@ -112,7 +116,9 @@ impl Parser<'_> {
     /// A whole number with its place.
     pub(super) fn whole_number(&mut self, what: &'static str) -> Result<(u64, super::Place), Mistake> {
         let token = self.peek().clone();
-        let TokenKind::Integer(text) = &token.kind else { return Err(self.unexpected(&["a whole number", what])) };
+        let TokenKind::Integer(text) = &token.kind else {
+            return Err(self.unexpected(&["a whole number", what]));
+        };
         let Ok(number) = text.parse() else { return Err(self.unexpected(&["a smaller number"])) };
         self.advance();
         Ok((number, token.place))

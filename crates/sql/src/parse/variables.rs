@@ -1,8 +1,8 @@
 //! Session variables: what `DEFINE` made, and `${name}` in statements.
 
+use super::Mistake;
 use super::lexer::{self, variable};
 use super::token::{Place, Token, TokenKind};
-use super::Mistake;
 use millstream_model::{Diagnostic, nearest};
 use std::collections::BTreeMap;
 
@@ -59,16 +59,22 @@ impl Variables {
             [one] => !matches!(one.kind, TokenKind::Symbol(_) | TokenKind::Variable(_)),
             [sign, number] => {
                 (sign.is_symbol("-") || sign.is_symbol("+"))
-                    && matches!(number.kind, TokenKind::Integer(_) | TokenKind::Decimal(_) | TokenKind::Double(_))
+                    && matches!(
+                        number.kind,
+                        TokenKind::Integer(_) | TokenKind::Decimal(_) | TokenKind::Double(_)
+                    )
             }
             _ => false,
         };
         if !fits || !mistakes.is_empty() {
             return Err(Box::new(
-                Diagnostic::error("sql-variable", format!("the value of ${{{name}}} cannot stand here: {value}"))
-                    .label("expected one name, number or text")
-                    .help(format!("a text has quotes of its own: DEFINE {name} = '''…''';"))
-                    .at(place.clone()),
+                Diagnostic::error(
+                    "sql-variable",
+                    format!("the value of ${{{name}}} cannot stand here: {value}"),
+                )
+                .label("expected one name, number or text")
+                .help(format!("a text has quotes of its own: DEFINE {name} = '''…''';"))
+                .at(place.clone()),
             ));
         }
         for token in &mut tokens {
@@ -89,7 +95,9 @@ impl Variables {
                 filled.push_str(name);
                 filled.push('}');
                 rest = from.get(name.len() + 4..).unwrap_or_default();
-            } else if let Some((name, value)) = variable(from).and_then(|name| Some((name, self.value(name)?))) {
+            } else if let Some((name, value)) =
+                variable(from).and_then(|name| Some((name, self.value(name)?)))
+            {
                 filled.push_str(value);
                 rest = from.get(name.len() + 3..).unwrap_or_default();
             } else {
@@ -140,7 +148,10 @@ pub(super) fn expand(
                 if filled != *text {
                     let quote = if matches!(token.kind, TokenKind::Text(_)) { "'" } else { "`" };
                     let written = filled.replace(quote, &quote.repeat(2));
-                    changes.push(Change { place: token.place.clone(), text: format!("{quote}{written}{quote}") });
+                    changes.push(Change {
+                        place: token.place.clone(),
+                        text: format!("{quote}{written}{quote}"),
+                    });
                     match &mut token.kind {
                         TokenKind::Text(text) | TokenKind::Quoted(text) => *text = filled,
                         _ => {}

@@ -170,7 +170,14 @@ pub(super) fn create_as(
         .timestamp
         .as_ref()
         .and_then(|name| plan.output.iter().position(|output| output.name == *name));
-    let sink = Sink { relation: Arc::new(relation), key, value, window_start: plan.window_start, window_end: plan.window_end, timestamp };
+    let sink = Sink {
+        relation: Arc::new(relation),
+        key,
+        value,
+        window_start: plan.window_start,
+        window_end: plan.window_end,
+        timestamp,
+    };
     let query = PersistentQuery { id, sql: sql.to_owned(), plan: Arc::new(plan), sink: Arc::new(sink) };
     let replaces = create.on_existing == OnExisting::Replace;
     Some(Action::Start { query: Arc::new(query), replaces, place: create.name.place.clone() })
@@ -186,9 +193,8 @@ fn sink_relation(
     sql: &str,
     mistakes: &mut Mistakes,
 ) -> Relation {
-    let column = |output: &OutputColumn| {
-        ColumnSpec::new(output.name.clone(), output.sql_type, output.key.is_some())
-    };
+    let column =
+        |output: &OutputColumn| ColumnSpec::new(output.name.clone(), output.sql_type, output.key.is_some());
     let (key, value) = slots(plan);
     let columns: Vec<_> = key.iter().chain(&value).map(|slot| column(&plan.output[*slot])).collect();
     let source = plan.scans().next().map(|scan| &scan.value.spec);

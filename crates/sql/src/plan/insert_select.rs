@@ -21,7 +21,8 @@ pub(super) fn not_writable(relation: &Relation, target: &Name) -> Option<Diagnos
         return Some(mistake(message, "declare another stream over the topic, without SOURCE"));
     }
     relation.header_columns().next().map(|(column, _)| {
-        let message = format!("`{}` holds headers (`{}`), which cannot be written", relation.name, column.name);
+        let message =
+            format!("`{}` holds headers (`{}`), which cannot be written", relation.name, column.name);
         mistake(message, "declare another stream over the topic, without columns over headers")
     })
 }

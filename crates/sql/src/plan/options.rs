@@ -155,19 +155,29 @@ impl With {
     /// What goes together, and what does not.
     fn check_together(&self, options: &[WithOption], mistakes: &mut Vec<Diagnostic>) {
         let find = |name: &str| options.iter().find(|option| option.name.text == name);
-        if let (Some(format), Some(other)) = (find("FORMAT"), find("KEY_FORMAT").or_else(|| find("VALUE_FORMAT"))) {
+        if let (Some(format), Some(other)) =
+            (find("FORMAT"), find("KEY_FORMAT").or_else(|| find("VALUE_FORMAT")))
+        {
             let message = format!("FORMAT and {} cannot both be given", other.name.text);
             mistakes.push(together(&message, "FORMAT is for key and value", &format.name.place));
         }
         if let Some((_, place)) = self.timestamp_format.as_ref().filter(|_| self.timestamp.is_none()) {
-            mistakes.push(together("TIMESTAMP_FORMAT needs TIMESTAMP", "say which column holds the time", place));
+            mistakes.push(together(
+                "TIMESTAMP_FORMAT needs TIMESTAMP",
+                "say which column holds the time",
+                place,
+            ));
         }
         match (&self.window_type, &self.window_ms) {
             (Some((WindowType::Session, _)), Some((_, place))) => {
                 mistakes.push(together("a session has no WINDOW_SIZE", "leave WINDOW_SIZE out", place));
             }
             (Some((WindowType::Tumbling | WindowType::Hopping, place)), None) => {
-                mistakes.push(together("this WINDOW_TYPE needs WINDOW_SIZE", "WINDOW_SIZE='10 SECONDS'", place));
+                mistakes.push(together(
+                    "this WINDOW_TYPE needs WINDOW_SIZE",
+                    "WINDOW_SIZE='10 SECONDS'",
+                    place,
+                ));
             }
             (None, Some((_, place))) => {
                 mistakes.push(together("WINDOW_SIZE needs WINDOW_TYPE", "WINDOW_TYPE='TUMBLING'", place));
@@ -228,7 +238,11 @@ impl With {
         if let Some((wrap, place)) = &self.wrap {
             if value_columns != 1 {
                 let message = "WRAP_SINGLE_VALUE is for values of one column";
-                mistakes.push(together(message, "leave it out: several columns always stand in a record", place));
+                mistakes.push(together(
+                    message,
+                    "leave it out: several columns always stand in a record",
+                    place,
+                ));
             } else if !value.allows_wrapping(*wrap) {
                 let message = format!("WRAP_SINGLE_VALUE={wrap} does not go with the format {value}");
                 mistakes.push(together(&message, "leave it out", place));
@@ -288,7 +302,8 @@ fn topic_name(option: &WithOption) -> Result<Arc<str>, Mistake> {
 
 fn format(option: &WithOption) -> Result<Format, Mistake> {
     let names = || Format::ALL.iter().map(|format| format.name()).collect::<Vec<_>>().join(", ");
-    let example = match nearest(&option.value.to_uppercase(), Format::ALL.iter().map(|format| format.name())) {
+    let example = match nearest(&option.value.to_uppercase(), Format::ALL.iter().map(|format| format.name()))
+    {
         Some(near) => format!("did you mean {near}?"),
         None => format!("{}='JSON'", option.name.text),
     };

@@ -60,7 +60,12 @@ const WITHOUT_EFFECT: &[&str] = &[
 ];
 
 /// `SET 'name' = 'value'`, and `UNSET 'name'` without a value.
-pub(super) fn set(name: &str, value: Option<&str>, place: &Range<usize>, mistakes: &mut Mistakes) -> Option<Action> {
+pub(super) fn set(
+    name: &str,
+    value: Option<&str>,
+    place: &Range<usize>,
+    mistakes: &mut Mistakes,
+) -> Option<Action> {
     let short = name.strip_prefix("ksql.streams.").unwrap_or(name);
     if let Some(property) = PROPERTIES.iter().find(|property| property.name == short) {
         let fits = |value: &str| property.values.iter().any(|known| known.eq_ignore_ascii_case(value));

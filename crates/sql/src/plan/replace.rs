@@ -1,7 +1,7 @@
 //! What a stream or table may become without its readers noticing: `CREATE OR REPLACE` and `ALTER`.
 
-use super::query::Mistakes;
 use super::Action;
+use super::query::Mistakes;
 use crate::parse::ast::{ColumnDeclaration, Name};
 use crate::{Catalog, ColumnSpec, Origin, Relation, RelationKind, SqlType};
 use millstream_model::Diagnostic;
@@ -51,7 +51,10 @@ pub(super) fn check(old: &Relation, new: &Relation, name: &Name, mistakes: &mut 
             .enumerate()
             .find(|(index, column)| !after.get(*index).is_some_and(|new| same(column, &new)));
         if let Some((_, column)) = changed {
-            let what = format!("column `{} {}` is changed, missing or in another place", column.name, column.sql_type);
+            let what = format!(
+                "column `{} {}` is changed, missing or in another place",
+                column.name, column.sql_type
+            );
             return refuse(&what, "columns may only be added at the end".to_owned());
         }
         if key && after.len() > before.len() {

@@ -39,19 +39,12 @@ pub(super) fn plan(
         StatementKind::Select(query) => {
             plan_query(catalog, query, Purpose::Push, None, mistakes).map(|plan| Action::Push(Arc::new(plan)))
         }
-        StatementKind::Show(show) => Some(Action::Show(*show)),
-        StatementKind::Describe { name, extended } => match catalog.find(&name.text) {
-            Some(relation) => Some(Action::Describe { name: relation.name.clone(), extended: *extended }),
-            None => refuse(mistakes, no_relation(catalog, name)),
-        },
-        StatementKind::DescribeAll { kind, extended } => {
-            Some(Action::DescribeAll { kind: *kind, extended: *extended })
-        }
-        StatementKind::DescribeFunction(name) => describe_function(name, mistakes),
         StatementKind::Drop { kind, if_exists, name, delete_topic } => {
             drop_relation(catalog, *kind, *if_exists, name, *delete_topic, mistakes)
         }
-        StatementKind::Alter { kind, name, columns } => replace::alter(catalog, *kind, name, columns, mistakes),
+        StatementKind::Alter { kind, name, columns } => {
+            replace::alter(catalog, *kind, name, columns, mistakes)
+        }
         StatementKind::Terminate(id) => Some(Action::Terminate(id.clone())),
         StatementKind::Pause(id) => Some(Action::Pause(id.clone())),
         StatementKind::Resume(id) => Some(Action::Resume(id.clone())),
@@ -69,6 +62,28 @@ pub(super) fn plan(
             Some(Action::Define { name: name.text.clone(), value: Some(value.clone()) })
         }
         StatementKind::Undefine(name) => Some(Action::Define { name: name.text.clone(), value: None }),
+        StatementKind::CreateConnector { kind, name, if_not_exists, options } => {
+            create_connector(*kind, name, *if_not_exists, options, mistakes)
+        }
+        StatementKind::DropConnector { name, if_exists } => {
+            Some(Action::DropConnector { name: name.clone(), if_exists: *if_exists })
+        }
+        asking => plan_asking(catalog, asking, mistakes),
+    }
+}
+
+/// Plans a statement that changes nothing.
+fn plan_asking(catalog: &Catalog, kind: &StatementKind, mistakes: &mut Mistakes) -> Option<Action> {
+    match kind {
+        StatementKind::Show(show) => Some(Action::Show(*show)),
+        StatementKind::Describe { name, extended } => match catalog.find(&name.text) {
+            Some(relation) => Some(Action::Describe { name: relation.name.clone(), extended: *extended }),
+            None => refuse(mistakes, no_relation(catalog, name)),
+        },
+        StatementKind::DescribeAll { kind, extended } => {
+            Some(Action::DescribeAll { kind: *kind, extended: *extended })
+        }
+        StatementKind::DescribeFunction(name) => describe_function(name, mistakes),
         StatementKind::Print { topic, from_beginning, interval, limit } => {
             if interval.as_ref().is_some_and(|(every, _)| *every == 0) {
                 let mistake = Diagnostic::error("sql-print", "every 0th record is none")
@@ -87,19 +102,19 @@ pub(super) fn plan(
             assert(*exists, what, *timeout_ms, mistakes).map(Action::Assert)
         }
         StatementKind::RunScript(file) => {
-            let mistake = Diagnostic::error("sql-script", format!("the file `{}` cannot be read here", file.text))
-                .label("a script is read by the console")
-                .help("send the file's text, or run it with `millstream sql --file`")
-                .at(file.place.clone());
+            let mistake =
+                Diagnostic::error("sql-script", format!("the file `{}` cannot be read here", file.text))
+                    .label("a script is read by the console")
+                    .help("send the file's text, or run it with `millstream sql --file`")
+                    .at(file.place.clone());
             refuse(mistakes, mistake)
         }
-        StatementKind::CreateConnector { kind, name, if_not_exists, options } => {
-            create_connector(*kind, name, *if_not_exists, options, mistakes)
-        }
-        StatementKind::DropConnector { name, if_exists } => {
-            Some(Action::DropConnector { name: name.clone(), if_exists: *if_exists })
-        }
         StatementKind::DescribeConnector(name) => Some(Action::DescribeConnector(name.clone())),
+        // Every other statement changes something, and was planned before.
+        _ => refuse(
+            mistakes,
+            Diagnostic::error("sql-unsupported", "this statement cannot stand here").at(0..0),
+        ),
     }
 }
 
@@ -131,10 +146,11 @@ fn drop_relation(
         return refuse(mistakes, mistake);
     }
     if delete_topic && relation.source {
-        let mistake = Diagnostic::error("sql-source", format!("`{}` is a SOURCE: its topic stays", relation.name))
-            .label("read-only")
-            .help("leave DELETE TOPIC out")
-            .at(name.place.clone());
+        let mistake =
+            Diagnostic::error("sql-source", format!("`{}` is a SOURCE: its topic stays", relation.name))
+                .label("read-only")
+                .help("leave DELETE TOPIC out")
+                .at(name.place.clone());
         return refuse(mistakes, mistake);
     }
     catalog.remove(&name.text);
@@ -153,10 +169,11 @@ fn create_type(
         if if_not_exists {
             return Some(Action::Nothing(format!("the type `{}` exists already", name.text)));
         }
-        let mistake = Diagnostic::error("sql-type", format!("there is a type `{}` already: {known}", name.text))
-            .label("defined before")
-            .help("DROP TYPE it, or write IF NOT EXISTS")
-            .at(name.place.clone());
+        let mistake =
+            Diagnostic::error("sql-type", format!("there is a type `{}` already: {known}", name.text))
+                .label("defined before")
+                .help("DROP TYPE it, or write IF NOT EXISTS")
+                .at(name.place.clone());
         return refuse(mistakes, mistake);
     }
     if crate::SqlType::from_name(&name.text).is_some() {
@@ -217,12 +234,7 @@ fn describe_function(name: &Name, mistakes: &mut Mistakes) -> Option<Action> {
     Some(Action::DescribeFunction(text))
 }
 
-fn assert(
-    exists: bool,
-    what: &Assertion,
-    timeout_ms: i64,
-    mistakes: &mut Mistakes,
-) -> Option<super::Assert> {
+fn assert(exists: bool, what: &Assertion, timeout_ms: i64, mistakes: &mut Mistakes) -> Option<super::Assert> {
     let mut assert = super::Assert {
         exists,
         timeout_ms,
@@ -239,9 +251,10 @@ fn assert(
         }
         Assertion::Topic { name, options } => {
             if !is_topic_name(&name.text) {
-                let mistake = Diagnostic::error("sql-topic", format!("no topic can be called `{}`", name.text))
-                    .label("expected letters, digits, `.`, `_` and `-`")
-                    .at(name.place.clone());
+                let mistake =
+                    Diagnostic::error("sql-topic", format!("no topic can be called `{}`", name.text))
+                        .label("expected letters, digits, `.`, `_` and `-`")
+                        .at(name.place.clone());
                 return refuse(mistakes, mistake);
             }
             assert.topic = Some(name.text.clone());
@@ -281,7 +294,6 @@ fn create_connector(
             .at(name.place.clone());
         return refuse(mistakes, mistake);
     }
-    let properties =
-        options.iter().map(|option| (option.name.text.clone(), option.value.clone())).collect();
+    let properties = options.iter().map(|option| (option.name.text.clone(), option.value.clone())).collect();
     Some(Action::CreateConnector { kind, name: name.clone(), if_not_exists, properties })
 }

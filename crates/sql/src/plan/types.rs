@@ -29,7 +29,17 @@ pub(super) fn resolve(catalog: &Catalog, kind: &mut StatementKind, mistakes: &mu
 /// "There is no such type", with the nearest one.
 fn with_nearest(catalog: &Catalog, mistake: Diagnostic, name: &TypeName) -> Diagnostic {
     const BUILT_IN: [&str; 11] = [
-        "BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "DECIMAL", "VARCHAR", "STRING", "BYTES", "DATE", "TIME", "TIMESTAMP",
+        "BOOLEAN",
+        "INTEGER",
+        "BIGINT",
+        "DOUBLE",
+        "DECIMAL",
+        "VARCHAR",
+        "STRING",
+        "BYTES",
+        "DATE",
+        "TIME",
+        "TIMESTAMP",
     ];
     let TypeKind::Named(name) = &name.kind else { return mistake };
     let known = catalog.types().map(|(known, _)| &**known).chain(BUILT_IN);

@@ -32,7 +32,9 @@ impl ExprKind {
             Self::Not(operand)
             | Self::Negate(operand)
             | Self::IsNull { operand, .. }
-            | Self::Cast { operand, .. } => vec![operand],
+            | Self::Cast { operand, .. }
+            | Self::Field { operand, .. }
+            | Self::Lambda { body: operand, .. } => vec![operand],
             Self::Between { operand, low, high, .. } => vec![operand, low, high],
             Self::In { operand, list, .. } => std::iter::once(&**operand).chain(list).collect(),
             Self::Like { operand, pattern, .. } => vec![operand, pattern],
@@ -43,9 +45,7 @@ impl ExprKind {
             Self::Call { args, .. } | Self::Array(args) => args.iter().collect(),
             Self::Map(entries) => entries.iter().flat_map(|(key, value)| [key, value]).collect(),
             Self::Struct(fields) => fields.iter().map(|(_, value)| value).collect(),
-            Self::Field { operand, .. } => vec![operand],
             Self::Index { operand, index } => vec![operand, index],
-            Self::Lambda { body, .. } => vec![body],
         }
     }
 
@@ -57,7 +57,9 @@ impl ExprKind {
             Self::Not(operand)
             | Self::Negate(operand)
             | Self::IsNull { operand, .. }
-            | Self::Cast { operand, .. } => vec![operand],
+            | Self::Cast { operand, .. }
+            | Self::Field { operand, .. }
+            | Self::Lambda { body: operand, .. } => vec![operand],
             Self::Between { operand, low, high, .. } => vec![operand, low, high],
             Self::In { operand, list, .. } => std::iter::once(&mut **operand).chain(list).collect(),
             Self::Like { operand, pattern, .. } => vec![operand, pattern],
@@ -68,9 +70,7 @@ impl ExprKind {
             Self::Call { args, .. } | Self::Array(args) => args.iter_mut().collect(),
             Self::Map(entries) => entries.iter_mut().flat_map(|(key, value)| [key, value]).collect(),
             Self::Struct(fields) => fields.iter_mut().map(|(_, value)| value).collect(),
-            Self::Field { operand, .. } => vec![operand],
             Self::Index { operand, index } => vec![operand, index],
-            Self::Lambda { body, .. } => vec![body],
         }
     }
 }

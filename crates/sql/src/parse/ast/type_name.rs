@@ -55,7 +55,9 @@ impl TypeName {
                 )
             }),
             TypeKind::Array(element) => Ok(SqlType::array(element.resolve_with(known)?)),
-            TypeKind::Map(key, value) => Ok(SqlType::map(key.resolve_with(known)?, value.resolve_with(known)?)),
+            TypeKind::Map(key, value) => {
+                Ok(SqlType::map(key.resolve_with(known)?, value.resolve_with(known)?))
+            }
             TypeKind::Struct(fields) => {
                 let mut resolved: Vec<(&str, SqlType)> = Vec::new();
                 for (name, field) in fields {

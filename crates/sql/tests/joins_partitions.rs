@@ -2,6 +2,13 @@
 //! different numbers of partitions; what the result's topic says in the end is compared with the join of all rows.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::match_bool,
+    clippy::too_many_lines,
+    reason = "numbers of a test are small, and its branches short"
+)]
 
 mod support;
 
@@ -142,8 +149,9 @@ async fn streams_are_joined_over_any_partitions() {
         engine.stop().await;
         let pairs = |meet: &dyn Fn(&(i32, i32, i64), &(i32, i64)) -> Option<i64>| {
             let all = left.iter().flat_map(|l| right.iter().map(move |r| (l, r)));
-            let mut pairs: Vec<_> =
-                all.filter_map(|(l, r)| Some(format!("{} {{\"X\":{},\"Y\":{}}}", meet(l, r)?, l.2, r.1))).collect();
+            let mut pairs: Vec<_> = all
+                .filter_map(|(l, r)| Some(format!("{} {{\"X\":{},\"Y\":{}}}", meet(l, r)?, l.2, r.1)))
+                .collect();
             pairs.sort();
             pairs
         };

@@ -158,9 +158,12 @@ impl Scan {
     }
 }
 
+/// A key, and the start and end of its window.
+type Windowed<'k> = (Option<&'k [u8]>, (i64, i64));
+
 /// A key without its window, and the window's start and end. The layout is Kafka Streams': the start of a window of
 /// known length, or the end and the start of a session, in eight bytes each behind the key.
-fn take_window<'k>(plan: &Plan, key: Option<&'k [u8]>) -> Result<(Option<&'k [u8]>, (i64, i64)), String> {
+fn take_window<'k>(plan: &Plan, key: Option<&'k [u8]>) -> Result<Windowed<'k>, String> {
     let take = |key: Option<&'k [u8]>| match key.and_then(|key| key.split_last_chunk()) {
         Some((inner, time)) => Ok((Some(inner), i64::from_be_bytes(*time))),
         None => Err(format!("the key has no window: it is shorter than {} bytes", if plan.session { 16 } else { 8 })),

@@ -276,17 +276,6 @@ impl QueryPlan {
     }
 }
 
-impl PlanNode {
-    /// The nodes that it takes its rows from, by port.
-    pub(crate) fn inputs(&self) -> Vec<usize> {
-        match self {
-            Self::Scan(_) => Vec::new(),
-            Self::Join { left, right, .. } => vec![*left, *right],
-            Self::Step { input, .. } | Self::Repartition { input, .. } => vec![*input],
-        }
-    }
-}
-
 /// One column of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OutputColumn {

@@ -2,8 +2,8 @@
 
 use super::subscribe::{GONE, LEAVES, MOVED};
 use super::{
-    Joined, bytes, check_size, counted, fingerprint, kept, key_of, no_key, row as read_row, take_counted,
-    values,
+    Joined, Key, bytes, check_size, counted, fingerprint, kept, key_of, no_key, row as read_row,
+    take_counted, values,
 };
 use crate::batch::Batch;
 use crate::operator::{Operator, Output};
@@ -27,10 +27,10 @@ struct Held {
 pub(in crate::operator) struct ForeignJoin {
     join: Arc<Join>,
     /// Who asks, by foreign key and primary key.
-    asking: FxHashMap<Box<[u8]>, BTreeMap<Box<[u8]>, Held>>,
+    asking: FxHashMap<Key, BTreeMap<Key, Held>>,
     asking_count: usize,
     rights: FxHashMap<Box<[u8]>, Held>,
-    changed: Vec<(Box<[u8]>, Option<Box<[u8]>>)>,
+    changed: Vec<(Key, Option<Key>)>,
 }
 
 impl ForeignJoin {

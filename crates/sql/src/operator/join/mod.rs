@@ -37,6 +37,8 @@ pub(super) fn operator(join: &Join) -> Box<dyn Operator> {
 
 /// The values of a row that are kept.
 type Row = Vec<Datum<'static>>;
+/// The bytes of a key.
+type Key = Box<[u8]>;
 
 /// Rows of a result, in the order in which they come about.
 struct Joined {

@@ -40,17 +40,14 @@ impl StreamTable {
             return;
         }
         let new = bytes(&kept(&self.join.right, batch, row));
-        match self.rows.get_mut(key) {
-            Some(held) => {
-                held.row = new;
-                if !std::mem::replace(&mut held.changed, true) {
-                    self.changed.push(key.into());
-                }
-            }
-            None => {
-                self.rows.insert(key.into(), Held { row: new, changed: true });
+        if let Some(held) = self.rows.get_mut(key) {
+            held.row = new;
+            if !std::mem::replace(&mut held.changed, true) {
                 self.changed.push(key.into());
             }
+        } else {
+            self.rows.insert(key.into(), Held { row: new, changed: true });
+            self.changed.push(key.into());
         }
     }
 

@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// Time and number of a row: rows of one key meet in this order.
 type At = (i64, u64);
 
+/// The rows of a side by key.
+type Rows = FxHashMap<Arc<[u8]>, BTreeMap<At, Held>>;
+
 /// Joins two streams.
 #[derive(Debug)]
 pub(in crate::operator) struct Streams {
@@ -31,7 +34,7 @@ pub(in crate::operator) struct Streams {
     after_ms: i64,
     grace_ms: i64,
     /// Left and right rows by key.
-    sides: [FxHashMap<Arc<[u8]>, BTreeMap<At, Held>>; 2],
+    sides: [Rows; 2],
     /// When rows are over: the last stream time at which they are held, their side, and where they are.
     ends: BTreeMap<(i64, usize, At), Arc<[u8]>>,
     /// The latest row time by partition.

@@ -128,15 +128,12 @@ impl Operator for Tables {
                 held.changed = false;
                 let mut value = Vec::new();
                 for side in &held.sides {
-                    match side {
-                        Some((row, time)) => {
-                            value.extend_from_slice(&time.to_be_bytes());
-                            counted(row, &mut value);
-                        }
-                        None => {
-                            value.extend_from_slice(&i64::MIN.to_be_bytes());
-                            counted(&[], &mut value);
-                        }
+                    if let Some((row, time)) = side {
+                        value.extend_from_slice(&time.to_be_bytes());
+                        counted(row, &mut value);
+                    } else {
+                        value.extend_from_slice(&i64::MIN.to_be_bytes());
+                        counted(&[], &mut value);
                     }
                 }
                 value

@@ -3,6 +3,14 @@
 //! Method: random rows go through one operator; what comes out, or what it leaves behind for tables, is compared with the
 //! definition computed over all rows at once. The operator is saved and loaded into a new one at random steps.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::match_bool,
+    clippy::too_many_lines,
+    reason = "numbers of a test are small, and its branches short"
+)]
+
 use super::*;
 use crate::operator::Output;
 use crate::parse::ast::JoinKind;
@@ -76,7 +84,9 @@ fn reborn(
         }
     }
     let mut made = new();
-    saved.iter().for_each(|(key, value)| made.load(key, value).expect("it was saved"));
+    for (key, value) in saved.iter() {
+        made.load(key, value).expect("it was saved");
+    }
     made
 }
 
@@ -118,7 +128,7 @@ fn expected_row(left: Option<&Event>, right: Option<&Event>) -> (Row, i64) {
     ([side(left).as_slice(), &side(right), &[key]].concat(), time)
 }
 
-fn sorted(rows: Vec<(Row, i64)>) -> Vec<String> {
+fn sorted(rows: &[(Row, i64)]) -> Vec<String> {
     let mut rows: Vec<_> = rows.iter().map(|row| format!("{row:?}")).collect();
     rows.sort();
     rows
@@ -179,8 +189,8 @@ proptest! {
                 held.push((*event, joined));
             }
         }
-        let made = made.into_iter().map(|(row, time, _)| (row, time)).collect();
-        prop_assert_eq!(sorted(made), sorted(expected));
+        let made: Vec<_> = made.into_iter().map(|(row, time, _)| (row, time)).collect();
+        prop_assert_eq!(sorted(&made), sorted(&expected));
         prop_assert_eq!(late, lates);
     }
 
@@ -327,8 +337,8 @@ impl Foreign {
             subscribe: Self::subscriber(),
             places: (0..PLACES).map(|_| Self::place(kind)).collect(),
             resolve: Self::resolver(),
-            to: vec![Default::default(); PLACES],
-            from: vec![Default::default(); PLACES],
+            to: vec![std::collections::VecDeque::default(); PLACES],
+            from: vec![std::collections::VecDeque::default(); PLACES],
             result: BTreeMap::new(),
             offset: 0,
             saved: vec![BTreeMap::new(); PLACES + 2],

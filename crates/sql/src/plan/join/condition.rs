@@ -65,20 +65,19 @@ impl Joins<'_> {
             if let ExprKind::Column { qualifier, name } = &expr.kind {
                 let called = |source: &&Source| qualifier.as_ref().is_none_or(|q| source.is_called(&q.text));
                 let owners: Vec<usize> = (0..self.sources.len())
-                    .filter(|index| self.sources.get(*index).as_ref().is_some_and(|s| called(s)))
+                    .filter(|index| self.sources.get(*index).as_ref().is_some_and(&called))
                     .filter(|index| {
                         self.sources[*index].columns.iter().any(|column| *column.name == *name.text)
                     })
                     .collect();
-                match owners.as_slice() {
-                    [owner] => found.push(*owner),
-                    _ => {
-                        let scope = self.whole()?;
-                        if let Err(mistake) = scope.find(qualifier.as_ref(), name) {
-                            self.mistakes.push(*mistake);
-                        }
-                        return None;
+                if let [owner] = owners.as_slice() {
+                    found.push(*owner);
+                } else {
+                    let scope = self.whole()?;
+                    if let Err(mistake) = scope.find(qualifier.as_ref(), name) {
+                        self.mistakes.push(*mistake);
                     }
+                    return None;
                 }
             }
             open.extend(expr.kind.children());

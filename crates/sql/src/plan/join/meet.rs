@@ -9,6 +9,9 @@ use crate::Format;
 use crate::limits::DEFAULT_WINDOW_KEEP_MS;
 use crate::parse::ast::Within;
 
+/// Columns with names and types.
+type Columns = Vec<(Arc<str>, SqlType, ScanColumn)>;
+
 /// Where the rows of a join are to be.
 pub(super) struct Gather {
     pub(super) spread: Spread,
@@ -268,9 +271,7 @@ fn synthetic_name(at: usize, keys: usize) -> Arc<str> {
 }
 
 /// The kept columns of both sides, with their sources.
-pub(super) fn columns_of(
-    sides: [(&Joined, &Vec<usize>); 2],
-) -> (Vec<(Arc<str>, SqlType, ScanColumn)>, Vec<Option<usize>>) {
+pub(super) fn columns_of(sides: [(&Joined, &Vec<usize>); 2]) -> (Columns, Vec<Option<usize>>) {
     let (mut columns, mut owners) = (Vec::new(), Vec::new());
     for (side, keep) in sides {
         columns.extend(keep.iter().map(|slot| side.columns[*slot].clone()));

@@ -150,20 +150,15 @@ impl Joins<'_> {
     fn source(&mut self, index: usize) -> Option<Joined> {
         let source = self.sources.get(index)?.clone();
         let relation = &source.relation;
-        let mut twins = self.sources.iter().filter(|other| other.relation.name == relation.name);
-        let node = match self.scans.iter().find(|(name, _)| *name == relation.name) {
-            Some((_, node)) => *node,
-            None => {
-                let mut all = twins.next()?.clone();
-                twins.for_each(|twin| all.widen(twin));
-                let node = self.push(PlanNode::Scan(all.scan()));
-                self.scans.push((relation.name.clone(), node));
-                node
-            }
-        };
-        // The scan's columns are those of the first source of the relation, widened.
+        let known = self.scans.iter().find(|(name, _)| *name == relation.name).map(|(_, node)| *node);
+        // What is read twice is read once, with the columns that either needs.
         let mut all = self.sources.iter().find(|other| other.relation.name == relation.name)?.clone();
         self.sources.iter().filter(|o| o.relation.name == relation.name).for_each(|twin| all.widen(twin));
+        let node = known.unwrap_or_else(|| {
+            let node = self.push(PlanNode::Scan(all.scan()));
+            self.scans.push((relation.name.clone(), node));
+            node
+        });
         let columns: Vec<_> = all.columns.iter().map(|n| (n.name.clone(), n.sql_type, n.column)).collect();
         let slot = |wanted: ScanColumn| columns.iter().position(|(_, _, column)| *column == wanted);
         let mut key = Vec::new();

@@ -227,7 +227,7 @@ impl Inputs {
             left -= slice.to - slice.from;
             match slices.last_mut() {
                 Some(last) if Arc::ptr_eq(&last.chunk, &slice.chunk) && last.to == slice.from => {
-                    last.to = slice.to
+                    last.to = slice.to;
                 }
                 _ => slices.push(slice),
             }

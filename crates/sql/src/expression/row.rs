@@ -2,9 +2,9 @@
 
 use super::like::Pattern;
 use super::size::bounded;
-use super::{CompareOp, Fault, Node, NodeKind, arithmetic, cast, nested};
+use super::{ArithmeticOp, CompareOp, Fault, Node, NodeKind, arithmetic, cast, nested};
 use crate::batch::Batch;
-use crate::function::Lambdas;
+use crate::function::{Lambdas, ScalarCall};
 use crate::limits::{LAMBDA_CALLS_MAX, VALUE_BYTES_MAX};
 use crate::{Column, Datum};
 use arithmetic::Whole as _;
@@ -43,72 +43,48 @@ impl Node {
         self.value(Row { batch, index: row, locals: None, calls: &Cell::new(0) })
     }
 
+    /// Only goes to the code of each kind of node, so that a level of a deep expression takes little of the stack.
     fn value<'a>(&'a self, row: Row<'a, '_>) -> Result<Datum<'a>, Fault> {
-        Ok(match &self.kind {
-            NodeKind::Column(slot) => row.batch.columns[*slot].datum(row.index),
-            NodeKind::Literal(value) => value.as_borrowed(),
-            NodeKind::Now => Datum::BigInt(row.batch.now_ms),
+        match &self.kind {
+            NodeKind::Column(slot) => Ok(row.batch.columns[*slot].datum(row.index)),
+            NodeKind::Literal(value) => Ok(value.as_borrowed()),
+            NodeKind::Now => Ok(Datum::BigInt(row.batch.now_ms)),
             NodeKind::Param { depth, index } => {
-                row.param(*depth, *index).map_or(Datum::Null, Datum::as_borrowed)
+                Ok(row.param(*depth, *index).map_or(Datum::Null, Datum::as_borrowed))
             }
-            NodeKind::Arithmetic { op, left, right } => match (left.value(row)?, right.value(row)?) {
-                (Datum::Null, _) | (_, Datum::Null) => Datum::Null,
-                (left, right) => arithmetic::datum(*op, &left, &right, self.sql_type)?,
-            },
-            NodeKind::Concat(left, right) => concat(left.value(row)?, &right.value(row)?)?,
-            NodeKind::Negate(operand) => match operand.value(row)? {
-                Datum::Int(v) => Datum::Int(v.negated()?),
-                Datum::BigInt(v) => Datum::BigInt(v.negated()?),
-                Datum::Decimal(v) => Datum::Decimal(v.negated()),
-                Datum::Double(v) => Datum::Double(-v),
-                _ => Datum::Null,
-            },
-            NodeKind::Compare { op, left, right } => {
-                let left = left.value(row)?;
-                Datum::Boolean(op.apply(&left, &right.value(row)?))
+            NodeKind::Arithmetic { op, left, right } => self.arithmetic(*op, left, right, row),
+            NodeKind::Concat(left, right) => concat(left, right, row),
+            NodeKind::Negate(operand) => negated(operand, row),
+            NodeKind::Compare { op, left, right } => compare(*op, left, right, row),
+            NodeKind::And(left, right) => either(left, right, false, row),
+            NodeKind::Or(left, right) => either(left, right, true, row),
+            NodeKind::Not(operand) => {
+                Ok(operand.value(row)?.as_bool().map_or(Datum::Null, |value| Datum::Boolean(!value)))
             }
-            NodeKind::And(left, right) => either(left, right, false, row)?,
-            NodeKind::Or(left, right) => either(left, right, true, row)?,
-            NodeKind::Not(operand) => match operand.value(row)? {
-                Datum::Boolean(v) => Datum::Boolean(!v),
-                _ => Datum::Null,
-            },
-            NodeKind::IsNull(operand) => Datum::Boolean(operand.value(row)?.is_null()),
-            NodeKind::In { operand, list } => {
-                let operand = operand.value(row)?;
-                let mut found = false;
-                for item in list {
-                    found |= CompareOp::Equal.apply(&operand, &item.value(row)?);
-                }
-                Datum::Boolean(found)
-            }
+            NodeKind::IsNull(operand) => Ok(Datum::Boolean(operand.value(row)?.is_null())),
+            NodeKind::In { operand, list } => one_of(operand, list, row),
             NodeKind::Like { operand, pattern, compiled, escape } => {
-                let (text, pattern) = (operand.value(row)?, pattern.value(row)?);
-                Datum::Boolean(like(&text, &pattern, compiled.as_ref(), *escape)?)
+                like(operand, pattern, compiled.as_ref(), *escape, row)
             }
-            NodeKind::Case { branches, otherwise } => {
-                for (when, then) in branches {
-                    if when.value(row)?.as_bool() == Some(true) {
-                        return then.value(row);
-                    }
-                }
-                otherwise.as_ref().map_or(Ok(Datum::Null), |node| node.value(row))?
-            }
-            NodeKind::Cast(operand) => cast::value(operand.value(row)?, operand.sql_type, self.sql_type)?,
-            NodeKind::Field { .. } | NodeKind::Index { .. } => self.part(row)?,
-            NodeKind::Array(_) | NodeKind::Map(_) | NodeKind::Struct(_) => self.made(row)?,
-            NodeKind::Call { call, args, lambdas } => {
-                let mut values = Vec::with_capacity(args.len());
-                for arg in args {
-                    values.push(arg.value(row)?);
-                }
-                let mut run = |index: usize, params: &[Datum<'static>]| {
-                    let Some(body) = lambdas.get(index) else { return Ok(Datum::Null) };
-                    body.lambda(row, params)
-                };
-                call.apply(&values, &mut Lambdas::new(&mut run))?
-            }
-        })
+            NodeKind::Case { branches, otherwise } => case(branches, otherwise.as_deref(), row),
+            NodeKind::Cast(operand) => cast::value(operand.value(row)?, operand.sql_type, self.sql_type),
+            NodeKind::Field { .. } | NodeKind::Index { .. } => self.part(row),
+            NodeKind::Array(_) | NodeKind::Map(_) | NodeKind::Struct(_) => self.made(row),
+            NodeKind::Call { call, args, lambdas } => called(call, args, lambdas, row),
+        }
+    }
+
+    fn arithmetic<'a>(
+        &'a self,
+        op: ArithmeticOp,
+        left: &'a Self,
+        right: &'a Self,
+        row: Row<'a, '_>,
+    ) -> Result<Datum<'a>, Fault> {
+        match (left.value(row)?, right.value(row)?) {
+            (Datum::Null, _) | (_, Datum::Null) => Ok(Datum::Null),
+            (left, right) => arithmetic::datum(op, &left, &right, self.sql_type),
+        }
     }
 
     /// This node as the body of a lambda with these arguments.
@@ -198,37 +174,91 @@ impl<'a> From<Option<&'a Datum<'static>>> for Standing<'a> {
     }
 }
 
-fn like(
-    text: &Datum<'_>,
-    pattern: &Datum<'_>,
+fn like<'a>(
+    operand: &Node,
+    pattern: &Node,
     compiled: Option<&Pattern>,
     escape: Option<char>,
-) -> Result<bool, Fault> {
-    let (Some(text), Some(pattern)) = (text.as_str(), pattern.as_str()) else { return Ok(false) };
-    Ok(match compiled {
+    row: Row<'_, '_>,
+) -> Result<Datum<'a>, Fault> {
+    let (text, pattern) = (operand.value(row)?, pattern.value(row)?);
+    let (Some(text), Some(pattern)) = (text.as_str(), pattern.as_str()) else {
+        return Ok(Datum::Boolean(false));
+    };
+    Ok(Datum::Boolean(match compiled {
         Some(compiled) => compiled.matches(text),
         None => Pattern::compile(pattern, escape)?.matches(text),
-    })
+    }))
 }
 
 fn all(nodes: &[Node], row: Row<'_, '_>) -> Result<Vec<Datum<'static>>, Fault> {
     nodes.iter().map(|node| Ok(node.value(row)?.into_owned())).collect()
 }
 
-fn concat<'a>(left: Datum<'a>, right: &Datum<'_>) -> Result<Datum<'a>, Fault> {
-    let too_large = |bytes: usize| {
-        Fault::TooLarge(format!("the result would have {bytes} bytes, more than {VALUE_BYTES_MAX}"))
+fn concat<'a>(left: &'a Node, right: &'a Node, row: Row<'a, '_>) -> Result<Datum<'a>, Fault> {
+    let (Datum::Varchar(left), Datum::Varchar(right)) = (left.value(row)?, right.value(row)?) else {
+        return Ok(Datum::Null);
     };
-    Ok(match (left, right) {
-        (Datum::Varchar(left), Datum::Varchar(right)) => {
-            let bytes = left.len() + right.len();
-            if bytes > VALUE_BYTES_MAX {
-                return Err(too_large(bytes));
-            }
-            Datum::Varchar(Cow::Owned(left.into_owned() + right))
-        }
+    let bytes = left.len() + right.len();
+    if bytes > VALUE_BYTES_MAX {
+        let message = format!("the result would have {bytes} bytes, more than {VALUE_BYTES_MAX}");
+        return Err(Fault::TooLarge(message));
+    }
+    Ok(Datum::Varchar(Cow::Owned(left.into_owned() + &right)))
+}
+
+fn negated<'a>(operand: &'a Node, row: Row<'a, '_>) -> Result<Datum<'a>, Fault> {
+    Ok(match operand.value(row)? {
+        Datum::Int(v) => Datum::Int(v.negated()?),
+        Datum::BigInt(v) => Datum::BigInt(v.negated()?),
+        Datum::Decimal(v) => Datum::Decimal(v.negated()),
+        Datum::Double(v) => Datum::Double(-v),
         _ => Datum::Null,
     })
+}
+
+fn compare<'a>(op: CompareOp, left: &Node, right: &Node, row: Row<'_, '_>) -> Result<Datum<'a>, Fault> {
+    let left = left.value(row)?;
+    Ok(Datum::Boolean(op.apply(&left, &right.value(row)?)))
+}
+
+fn one_of<'a>(operand: &Node, list: &[Node], row: Row<'_, '_>) -> Result<Datum<'a>, Fault> {
+    let operand = operand.value(row)?;
+    let mut found = false;
+    for item in list {
+        found |= CompareOp::Equal.apply(&operand, &item.value(row)?);
+    }
+    Ok(Datum::Boolean(found))
+}
+
+fn case<'a>(
+    branches: &'a [(Node, Node)],
+    otherwise: Option<&'a Node>,
+    row: Row<'a, '_>,
+) -> Result<Datum<'a>, Fault> {
+    for (when, then) in branches {
+        if when.value(row)?.as_bool() == Some(true) {
+            return then.value(row);
+        }
+    }
+    otherwise.map_or(Ok(Datum::Null), |node| node.value(row))
+}
+
+fn called<'a>(
+    call: &'a ScalarCall,
+    args: &'a [Node],
+    lambdas: &'a [Node],
+    row: Row<'a, '_>,
+) -> Result<Datum<'a>, Fault> {
+    let mut values = Vec::with_capacity(args.len());
+    for arg in args {
+        values.push(arg.value(row)?);
+    }
+    let mut run = |index: usize, params: &[Datum<'static>]| {
+        let Some(body) = lambdas.get(index) else { return Ok(Datum::Null) };
+        body.lambda(row, params)
+    };
+    call.apply(&values, &mut Lambdas::new(&mut run))
 }
 
 /// `AND` (decided by false) and `OR` (decided by true): the right side is not looked at where the left one decides.

@@ -9,7 +9,7 @@ use super::scope::Scope;
 use crate::expression::like::Pattern;
 use crate::expression::{Node, NodeKind, cast};
 use crate::limits::EXPRESSION_NODES_MAX;
-use crate::parse::ast::{BinaryOp, Expr, ExprKind, Literal};
+use crate::parse::ast::{BinaryOp, Expr, ExprKind, Literal, TypeName};
 use crate::{Datum, SqlType};
 use millstream_model::Diagnostic;
 use std::borrow::Cow;
@@ -68,6 +68,7 @@ impl<'q> Binder<'q> {
 }
 
 impl Binder<'_> {
+    /// Only goes to the code of each kind of expression, so that a level of a deep one takes little of the stack.
     pub(super) fn bind(&mut self, expr: &Expr) -> Result<Node, Mistake> {
         if let Some(param) = self.lambda_param(expr) {
             return Ok(param);
@@ -77,65 +78,69 @@ impl Binder<'_> {
         }
         match &expr.kind {
             ExprKind::Literal(value) => Ok(literal(value)),
-            ExprKind::Column { qualifier, name } => {
-                let (slot, sql_type) = self.scope.find(qualifier.as_ref(), name)?;
-                Ok(Node::new(NodeKind::Column(slot), sql_type))
-            }
-            ExprKind::Binary { op, left, right } => {
-                let (a, b) = (self.bind(left)?, self.bind(right)?);
-                let (a, b) = (time_of_row(right, a), time_of_row(left, b));
-                binary(*op, a, b, expr)
-            }
-            ExprKind::Not(operand) => Ok(boolean(NodeKind::Not(boxed(self.truth(operand)?)))),
-            ExprKind::Negate(operand) => {
-                let node = self.bind(operand)?;
-                if !node.sql_type.is_numeric() {
-                    return Err(wrong_type(operand, node.sql_type, "a number"));
-                }
-                let sql_type = node.sql_type;
-                Ok(Node::new(NodeKind::Negate(boxed(node)), sql_type).folded())
-            }
+            ExprKind::Column { qualifier, name } => self
+                .scope
+                .find(qualifier.as_ref(), name)
+                .map(|(slot, t)| Node::new(NodeKind::Column(slot), t)),
+            ExprKind::Binary { op, left, right } => self.operator(*op, left, right, expr),
+            ExprKind::Not(operand) => self.truth(operand).map(|node| maybe_not(node, true)),
+            ExprKind::Negate(operand) => self.negation(operand),
             ExprKind::IsNull { operand, negated } => {
-                let node = boolean(NodeKind::IsNull(boxed(self.bind(operand)?)));
-                Ok(maybe_not(node, *negated))
+                self.bind(operand).map(|node| maybe_not(boolean(NodeKind::IsNull(boxed(node))), *negated))
             }
             ExprKind::Between { operand, low, high, negated } => {
-                let value = self.bind(operand)?;
-                repeatable(&value, 2, expr)?;
-                let (low, high) = (self.bind(low)?, self.bind(high)?);
-                let (low, high) = (time_of_row(operand, low), time_of_row(operand, high));
-                let above = binary(BinaryOp::GreaterOrEqual, value.clone(), low, expr)?;
-                let below = binary(BinaryOp::LessOrEqual, value, high, expr)?;
-                Ok(maybe_not(boolean(NodeKind::And(boxed(above), boxed(below))), *negated))
+                self.between(operand, low, high, expr).map(|node| maybe_not(node, *negated))
             }
             ExprKind::In { operand, list, negated } => {
-                Ok(maybe_not(self.in_list(operand, list, expr)?, *negated))
+                self.in_list(operand, list, expr).map(|node| maybe_not(node, *negated))
             }
             ExprKind::Like { operand, pattern, escape, negated } => {
-                Ok(maybe_not(self.like(operand, pattern, *escape, expr)?, *negated))
+                self.like(operand, pattern, *escape, expr).map(|node| maybe_not(node, *negated))
             }
             ExprKind::Case { operand, branches, otherwise } => {
                 self.case(operand.as_deref(), branches, otherwise.as_deref(), expr)
             }
-            ExprKind::Cast { operand, to } => {
-                let (node, to) = (self.bind(operand)?, to.resolve()?);
-                match type_of(&node) {
-                    Some(from) if !cast::exists(from, to) => Err(no_cast(operand, from, to)),
-                    _ => Ok(node.cast_to(to)),
-                }
-            }
+            ExprKind::Cast { operand, to } => self.cast(operand, to),
             ExprKind::Call { name, args, star } => self.call(name, args, *star, expr),
             ExprKind::Field { operand, name } => self.field(operand, name),
             ExprKind::Index { operand, index } => self.index(operand, index),
             ExprKind::Array(items) => self.array(items, expr),
             ExprKind::Map(entries) => self.map(entries, expr),
             ExprKind::Struct(fields) => self.structure(fields, expr),
-            ExprKind::Lambda { .. } => Err(Box::new(
-                Diagnostic::error("sql-lambda", "a lambda cannot stand here")
-                    .label("not an argument of a function that takes one")
-                    .help("TRANSFORM, FILTER and REDUCE take lambdas")
-                    .at(expr.place.clone()),
-            )),
+            ExprKind::Lambda { .. } => Err(stray_lambda(expr)),
+        }
+    }
+
+    fn operator(&mut self, op: BinaryOp, left: &Expr, right: &Expr, expr: &Expr) -> Result<Node, Mistake> {
+        let a = boxed(self.bind(left)?);
+        let b = self.bind(right)?;
+        binary(op, time_of_row(right, *a), time_of_row(left, b), expr)
+    }
+
+    fn negation(&mut self, operand: &Expr) -> Result<Node, Mistake> {
+        let node = self.bind(operand)?;
+        if !node.sql_type.is_numeric() {
+            return Err(wrong_type(operand, node.sql_type, "a number"));
+        }
+        let sql_type = node.sql_type;
+        Ok(Node::new(NodeKind::Negate(boxed(node)), sql_type).folded())
+    }
+
+    fn between(&mut self, operand: &Expr, low: &Expr, high: &Expr, expr: &Expr) -> Result<Node, Mistake> {
+        let value = self.bind(operand)?;
+        repeatable(&value, 2, expr)?;
+        let (low, high) = (self.bind(low)?, self.bind(high)?);
+        let (low, high) = (time_of_row(operand, low), time_of_row(operand, high));
+        let above = binary(BinaryOp::GreaterOrEqual, value.clone(), low, expr)?;
+        let below = binary(BinaryOp::LessOrEqual, value, high, expr)?;
+        Ok(boolean(NodeKind::And(boxed(above), boxed(below))))
+    }
+
+    fn cast(&mut self, operand: &Expr, to: &TypeName) -> Result<Node, Mistake> {
+        let (node, to) = (self.bind(operand)?, to.resolve()?);
+        match type_of(&node) {
+            Some(from) if !cast::exists(from, to) => Err(no_cast(operand, from, to)),
+            _ => Ok(node.cast_to(to)),
         }
     }
 
@@ -264,6 +269,15 @@ pub(super) fn wrong_type(expr: &Expr, found: SqlType, expected: &str) -> Mistake
         Diagnostic::error("sql-types", format!("`{expr}` is {found}"))
             .label(format!("expected {expected}"))
             .help("use CAST(… AS …)")
+            .at(expr.place.clone()),
+    )
+}
+
+fn stray_lambda(expr: &Expr) -> Mistake {
+    Box::new(
+        Diagnostic::error("sql-lambda", "a lambda cannot stand here")
+            .label("not an argument of a function that takes one")
+            .help("TRANSFORM, FILTER and REDUCE take lambdas")
             .at(expr.place.clone()),
     )
 }

@@ -542,15 +542,18 @@ fn schemas_that_mean_more_than_they_say_are_bounded() {
         let next = n + 1;
         format!(r#"{{"type":"record","name":"T{n}","fields":[{{"name":"a","type":{inner}}},{{"name":"b","type":["null","T{next}"]}}]}}"#)
     });
-    let messages: String =
-        (0..40).map(|n| format!("message T{n} {{ T{0} a = 1; T{0} b = 2; }}", n + 1)).collect();
+    let messages: String = (0..40)
+        .map(|n| format!("message T{n} {{ T{0} a = 1; T{0} b = 2; }}", n + 1))
+        .collect::<Vec<_>>()
+        .concat();
     let protobuf = format!("syntax = \"proto3\"; {messages} message T40 {{ int32 x = 1; }}");
     let definitions: String = (0..40)
         .map(|n| {
             let next = format!(r##"{{"$ref":"#/definitions/T{}"}}"##, n + 1);
             format!(r#""T{n}":{{"type":"object","properties":{{"a":{next},"b":{next}}}}},"#)
         })
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let json = format!(
         r##"{{"$ref":"#/definitions/T0","definitions":{{{definitions}"T40":{{"type":"integer"}}}}}}"##
     );
@@ -563,8 +566,6 @@ fn schemas_that_mean_more_than_they_say_are_bounded() {
         assert_eq!(parsed.error(), None);
         // Whether there are columns or none: it ends.
         let _ = parsed.columns(&FormatSpec::value(format), false);
-        if format != Format::JsonSr {
-            let _ = incompatibilities(&parsed, &parsed);
-        }
+        let _ = incompatibilities(&parsed, &parsed);
     }
 }

@@ -269,7 +269,8 @@ fn json_type(sql_type: SqlType) -> Map<String, Json> {
 /// a schema says beyond them (patterns, ranges) must be the same.
 pub(super) fn incompatibilities(reader: &JsonSchema, writer: &JsonSchema) -> Vec<String> {
     let mut reasons = Vec::new();
-    compare((reader, &reader.root), (writer, &writer.root), "#", 0, &mut reasons);
+    let left = Cell::new(SCHEMA_NODES_MAX);
+    compare((reader, &reader.root), (writer, &writer.root), "#", (0, &left), &mut reasons);
     reasons
 }
 
@@ -294,12 +295,19 @@ fn compare(
     (reader, read): (&JsonSchema, &Json),
     (writer, written): (&JsonSchema, &Json),
     path: &str,
-    depth: usize,
+    (depth, left): (usize, &Cell<usize>),
     reasons: &mut Vec<String>,
 ) {
     if depth > SCHEMA_DEPTH_MAX || read == &Json::Bool(true) || read.as_object().is_some_and(Map::is_empty) {
         return;
     }
+    let Some(fewer) = left.get().checked_sub(1) else {
+        if reasons.is_empty() {
+            reasons.push(format!("{path}: the schemas are too large to be compared"));
+        }
+        return;
+    };
+    left.set(fewer);
     if allows_null(writer, written) && !allows_null(reader, read) {
         reasons.push(format!("{path}: null was allowed, and is no longer"));
     }
@@ -330,16 +338,16 @@ fn compare(
         }
     }
     if let (Some(read), Some(written)) = (read.get("items"), written.get("items")) {
-        compare((reader, read), (writer, written), &format!("{path}/items"), below, reasons);
+        compare((reader, read), (writer, written), &format!("{path}/items"), (below, left), reasons);
     }
-    properties((reader, read), (writer, written), path, below, reasons);
+    properties((reader, read), (writer, written), path, (below, left), reasons);
 }
 
 fn properties(
     (reader, read): (&JsonSchema, &Json),
     (writer, written): (&JsonSchema, &Json),
     path: &str,
-    depth: usize,
+    (depth, left): (usize, &Cell<usize>),
     reasons: &mut Vec<String>,
 ) {
     let empty = Map::new();
@@ -355,7 +363,7 @@ fn properties(
                     (reader, read),
                     (writer, written),
                     &format!("{path}/properties/{name}"),
-                    depth,
+                    (depth, left),
                     reasons,
                 );
             }

@@ -1,7 +1,7 @@
 //! `connectors/*.properties` and `*.json`: the PLC4X connector's configs, which become devices like those of the TOML.
 
 use crate::load::Loader;
-use crate::plant::Registry;
+use crate::plant::{Connector, Registry};
 use crate::said::{SaidDevice, SaidGroup, SaidRule, SaidTag, SaidWrites};
 use crate::secret;
 use crate::section::{Mistakes, Said};
@@ -17,12 +17,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Reads every connector of the plant.
+/// Reads every connector of the plant, and what their devices are.
 pub(crate) fn devices(
     folder: &Path,
     loader: &mut Loader,
     registry: &Registry,
     places: &mut Vec<(Span, String)>,
+    connectors: &mut Vec<Connector>,
     out: &mut Mistakes,
 ) -> Vec<SaidDevice> {
     let folder = folder.join("connectors");
@@ -61,7 +62,16 @@ pub(crate) fn devices(
             registry,
             out,
         };
-        for device in reading.connector() {
+        let found = reading.connector();
+        if let (Some(name), Some(class)) = (config.name(), config.class()) {
+            connectors.push(Connector {
+                name: name.into(),
+                class: class.into(),
+                is_sink: class.ends_with(SINK_CLASS),
+                devices: found.iter().map(|device| device.name.as_str().into()).collect(),
+            });
+        }
+        for device in found {
             add(device, &mut devices);
         }
     }

@@ -24,7 +24,7 @@ pub struct Difference {
     pub queries: BTreeMap<Arc<str>, Change>,
     /// Whether query files that both have now run in another order.
     pub queries_reordered: bool,
-    /// Tables whose change takes a restart: `log`, `kafka`, `http`.
+    /// Tables whose change takes a restart: `log`, `kafka`, `http`, `sql`.
     pub settings: Vec<&'static str>,
 }
 
@@ -60,6 +60,9 @@ pub fn diff(old: &Plant, new: &Plant) -> Difference {
     }
     if old.http != new.http {
         settings.push("http");
+    }
+    if old.sql != new.sql {
+        settings.push("sql");
     }
     Difference { devices, queries, queries_reordered: kept(old, new) != kept(new, old), settings }
 }

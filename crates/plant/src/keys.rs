@@ -200,6 +200,21 @@ pub(crate) const SQL: TableSpec = TableSpec {
             "schema_registry_password = \"${env:REGISTRY_PASSWORD}\"",
             "The password to that name.",
         ),
+        key(
+            "connect_url",
+            "text: a URL",
+            "",
+            "connect_url = \"http://connect.plant:8083\"",
+            "A worker of Kafka Connect: `CREATE CONNECTOR` and its like speak to it (`ksql.connect.url`). Without it, `SHOW CONNECTORS` lists those of this plant.",
+        ),
+        key("connect_user", "text", "", "connect_user = \"millstream\"", "The name to sign in there with."),
+        key(
+            "connect_password",
+            "text",
+            "",
+            "connect_password = \"${env:CONNECT_PASSWORD}\"",
+            "The password to that name.",
+        ),
     ],
 };
 

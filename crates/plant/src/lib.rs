@@ -47,7 +47,7 @@ pub use kafka::{
     KafkaQuota, KafkaSettings, KafkaTls, KafkaUser,
 };
 pub use keys::{KeySpec, TABLES, TableSpec};
-pub use plant::{Device, Listener, LogSettings, Plant, Query, Registry, Simulation, SqlSettings};
+pub use plant::{Connector, Device, Listener, LogSettings, Plant, Query, Registry, Simulation, SqlSettings};
 pub use read::read;
 pub use source::{Location, Sources};
 

@@ -81,6 +81,8 @@ pub struct Plant {
     pub sql: SqlSettings,
     /// The machines, in the order of the files; those of connectors come last.
     pub devices: Vec<Device>,
+    /// The files of `connectors/`, in the order of their names.
+    pub connectors: Vec<Connector>,
     /// The statements, in the order they run.
     pub queries: Vec<Query>,
     /// The columns of each scan group, for SQL.
@@ -108,6 +110,19 @@ pub struct Device {
     pub simulation: Simulation,
     /// Where it is defined: its header, or its row.
     pub origin: Span,
+}
+
+/// A file of `connectors/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connector {
+    /// Its name, as it says itself.
+    pub name: Arc<str>,
+    /// Its class.
+    pub class: Arc<str>,
+    /// Whether it writes to its devices; it reads them otherwise.
+    pub is_sink: bool,
+    /// The devices that it reads or writes.
+    pub devices: Vec<Arc<str>>,
 }
 
 /// How a device is played when there is no hardware.
@@ -155,15 +170,23 @@ pub struct SqlSettings {
     pub schema_registry_user: Option<String>,
     /// The password.
     pub schema_registry_password: Option<String>,
+    /// A worker of Kafka Connect, and the name and password to sign in there with.
+    pub connect_url: Option<String>,
+    /// The name.
+    pub connect_user: Option<String>,
+    /// The password.
+    pub connect_password: Option<String>,
 }
 
 impl fmt::Debug for SqlSettings {
-    /// Without the password.
+    /// Without the passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqlSettings")
             .field("service_id", &self.service_id)
             .field("schema_registry", &self.schema_registry)
             .field("schema_registry_user", &self.schema_registry_user)
+            .field("connect_url", &self.connect_url)
+            .field("connect_user", &self.connect_user)
             .finish_non_exhaustive()
     }
 }

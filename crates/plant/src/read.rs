@@ -98,12 +98,14 @@ impl Reading<'_> {
         let sql = sql.as_deref().map(|e| under("", e));
         let sql = settings::sql(sql.as_ref(), log.bootstrap_servers.is_some(), &mut self.out);
         let mut said = self.devices(&top);
+        let mut connectors = Vec::new();
         if self.whole {
             said.extend(connector::devices(
                 &folder,
                 &mut self.loader,
                 self.registry,
                 &mut self.places,
+                &mut connectors,
                 &mut self.out,
             ));
         }
@@ -132,7 +134,8 @@ impl Reading<'_> {
             query::check(&queries, &streams, &built, &mut self.out);
         }
         let devices: Vec<_> = built.into_iter().filter_map(|device| device.device).collect();
-        Some(Plant { folder, log, kafka, http, sql, devices, queries, streams, sources: Sources::default() })
+        let sources = Sources::default();
+        Some(Plant { folder, log, kafka, http, sql, devices, connectors, queries, streams, sources })
     }
 
     /// The TOML files of the plant.

@@ -100,17 +100,22 @@ pub(crate) fn sql(value: Option<&Value<'_>>, on_kafka: bool, out: &mut Mistakes)
         }
         settings.service_id = Some(id.as_str().to_owned());
     }
-    if let Some(url) = section.take("schema_registry").and_then(|value| value.text(out)) {
+    let mut address = |name, code, example| {
+        let url = section.take(name).and_then(|value| value.text(out))?;
         if !(url.as_str().starts_with("http://") || url.as_str().starts_with("https://")) {
-            let mistake = Diagnostic::error("schema-registry", format!("`{}` is no URL", url.as_str()));
+            let mistake = Diagnostic::error(code, format!("`{}` is no URL", url.as_str()));
             let mistake = mistake.label("expected http:// or https://, a host and a port");
-            out.push(url.locate(mistake.help("for example `\"https://registry.plant:8081\"`")));
+            out.push(url.locate(mistake.help(format!("for example `\"{example}\"`"))));
         }
-        settings.schema_registry = Some(url.as_str().to_owned());
-    }
+        Some(url.as_str().to_owned())
+    };
+    settings.schema_registry = address("schema_registry", "schema-registry", "https://registry.plant:8081");
+    settings.connect_url = address("connect_url", "connect-url", "http://connect.plant:8083");
     let mut text = |name| section.take(name).and_then(|value| value.text(out)).map(|t| t.as_str().to_owned());
     settings.schema_registry_user = text("schema_registry_user");
     settings.schema_registry_password = text("schema_registry_password");
+    settings.connect_user = text("connect_user");
+    settings.connect_password = text("connect_password");
     section.finish(out);
     settings
 }

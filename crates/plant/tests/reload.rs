@@ -141,8 +141,9 @@ fn queries_come_go_and_change() {
 fn settings_that_need_a_restart_are_named() {
     let folder = Folder::new();
     let difference = folder.after(|folder| {
-        folder.write("settings.toml", "[log]\nretention = \"1d\"\n[http]\nlisten = \"127.0.0.1:8090\"\n");
+        let settings = "[log]\nretention = \"1d\"\n[http]\nlisten = \"127.0.0.1:8090\"\n";
+        folder.write("settings.toml", &format!("{settings}[sql]\nconnect_url = \"http://connect:8083\"\n"));
     });
-    assert_eq!(difference.settings, ["log", "http"]);
+    assert_eq!(difference.settings, ["log", "http", "sql"]);
     assert!(difference.devices.is_empty());
 }

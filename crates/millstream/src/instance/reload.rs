@@ -173,6 +173,7 @@ impl Instance {
         std::mem::swap(&mut new.log, &mut self.plant.log);
         std::mem::swap(&mut new.kafka, &mut self.plant.kafka);
         std::mem::swap(&mut new.http, &mut self.plant.http);
+        std::mem::swap(&mut new.sql, &mut self.plant.sql);
         self.plant = new;
     }
 }

@@ -1,6 +1,6 @@
 //! `SELECT` into a [`QueryPlan`].
 
-use super::bind::{Binder, Context, Mistake, not_yet};
+use super::bind::{Binder, Context, Mistake};
 use super::query_plan::{OutputColumn, PlanNode, QueryPlan, Step};
 use super::scope::{Scope, is_reserved};
 use crate::expression::{Node, NodeKind};
@@ -96,15 +96,6 @@ fn check_clauses(query: &Query, relation: &Relation, purpose: Purpose, mistakes:
         Some((Emit::Final, place)) if query.window.is_none() => {
             refuse("sql-emit", "EMIT FINAL needs a window", "use EMIT CHANGES", place);
         }
-        None if purpose == Purpose::Push => {
-            let end = query.place.end..query.place.end;
-            refuse(
-                "sql-unsupported",
-                "a SELECT without EMIT CHANGES is not supported yet",
-                "add EMIT CHANGES",
-                &end,
-            );
-        }
         _ => {}
     }
     if let (Some((_, place)), Purpose::Fill) = (&query.limit, purpose) {
@@ -146,7 +137,10 @@ impl Planner<'_, '_> {
         let mut binder = Binder::new(self.scope);
         let mut before = self.filter(&mut binder);
         before.extend(binder.explode(&self.query.items, self.mistakes));
-        let items = self.items(&mut binder);
+        let mut items = self.items(&mut binder);
+        if self.purpose == Purpose::Fill {
+            self.take_other_side(&mut items);
+        }
         let relation = &self.scope.relation;
         let keys: Vec<Expr> = if self.query.partition_by.is_empty() {
             self.source_key(&items)
@@ -213,6 +207,27 @@ impl Planner<'_, '_> {
         self.scope.join_key.iter().filter_map(part).collect()
     }
 
+    /// Where a query selects the key of an outer join only by its column of the other side, as in `LEFT JOIN T ON S.X = T.ID`
+    /// with nothing but `T.ID`, this column is the key, and has the key's value also where there is no partner.
+    fn take_other_side(&self, items: &mut [Item]) {
+        let is = |item: &Item, slots: &[usize]| {
+            matches!(item.node.kind, NodeKind::Column(column) if slots.contains(&column))
+                && matches!(item.expr.kind, ExprKind::Column { .. })
+        };
+        for (viable, other) in self.scope.join_key.iter().zip(&self.scope.join_same) {
+            let Some(slot) = viable.first().copied().filter(|_| !items.iter().any(|item| is(item, viable)))
+            else {
+                continue;
+            };
+            let stands_in = items.iter_mut().find(|item| is(item, other));
+            let same_type = |item: &&mut Item| item.node.sql_type == self.scope.columns[slot].1;
+            if let (Some(item), Some(expr)) = (stands_in.filter(same_type), self.scope.named(slot)) {
+                item.node = Node::new(NodeKind::Column(slot), item.node.sql_type);
+                item.expr = Expr { place: item.expr.place.clone(), ..expr };
+            }
+        }
+    }
+
     /// The columns that a star stands for. Those of a join are named with their source in front, as in ksqlDB.
     fn star(&self, qualifier: Option<&Name>) -> Vec<Item> {
         use super::query_plan::ScanColumn as C;
@@ -264,9 +279,7 @@ impl Planner<'_, '_> {
                     }
                     items.extend(self.star(qualifier.as_ref()));
                 }
-                SelectItem::Fields { expr } => {
-                    self.mistakes.push(*not_yet("`->*`", &expr.place));
-                }
+                SelectItem::Fields { expr } => self.fields(binder, expr, &mut items),
                 SelectItem::Expr { expr, alias } => {
                     let bound = binder.bind(expr);
                     let Some(node) = self.note(bound) else { continue };
@@ -284,18 +297,50 @@ impl Planner<'_, '_> {
                     };
                     if items.iter().any(|item| item.name == name) {
                         let place = alias.as_ref().map_or(&expr.place, |alias| &alias.place);
-                        self.mistakes.push(
-                            Diagnostic::error("sql-duplicate", format!("there are two columns `{name}`"))
-                                .label("the second one")
-                                .help("give it another name with AS")
-                                .at(place.clone()),
-                        );
+                        self.mistakes.push(second_column(&name, "give it another name with AS", place));
                     }
                     items.push(Item { name, node, expr: expr.clone() });
                 }
             }
         }
         items
+    }
+
+    /// `expr->*`: the fields of a struct, each as a column of its name.
+    fn fields(&mut self, binder: &mut Binder<'_>, expr: &Expr, items: &mut Vec<Item>) {
+        let bound = binder.bind(expr);
+        let Some(node) = self.note(bound) else { return };
+        let SqlType::Struct(fields) = node.sql_type else {
+            self.mistakes.push(
+                Diagnostic::error("sql-struct", format!("`{expr}` is {}, and has no fields", node.sql_type))
+                    .label("only a STRUCT has fields")
+                    .help("leave ->* out")
+                    .at(expr.place.clone()),
+            );
+            return;
+        };
+        if !is_path(&node) {
+            self.mistakes.push(
+                Diagnostic::error("sql-struct", "`->*` follows a column, or a field of one")
+                    .label("would be computed once for each field")
+                    .help("select the STRUCT under a name, and its fields in a second query")
+                    .at(expr.place.clone()),
+            );
+            return;
+        }
+        for field in fields.iter() {
+            let name = Name { text: field.name.to_owned(), place: expr.place.clone() };
+            let kind = ExprKind::Field { operand: Box::new(expr.clone()), name };
+            let field_expr = Expr::new(kind, expr.place.clone());
+            let bound = binder.bind(&field_expr);
+            let Some(node) = self.note(bound) else { return };
+            let name: Arc<str> = field.name.into();
+            if items.iter().any(|item| item.name == name) {
+                let help = "write the fields one by one, with AS";
+                self.mistakes.push(second_column(&name, help, &expr.place));
+            }
+            items.push(Item { name, node, expr: field_expr });
+        }
     }
 
     /// Which items are the key's columns.
@@ -346,6 +391,22 @@ impl Planner<'_, '_> {
                 );
             }
         }
+    }
+}
+
+fn second_column(name: &str, help: &str, place: &Place) -> Diagnostic {
+    Diagnostic::error("sql-duplicate", format!("there are two columns `{name}`"))
+        .label("the second one")
+        .help(help)
+        .at(place.clone())
+}
+
+/// Whether it is a column, or a field of one.
+fn is_path(node: &Node) -> bool {
+    match &node.kind {
+        NodeKind::Column(_) => true,
+        NodeKind::Field { operand, .. } => is_path(operand),
+        _ => false,
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Scope {
     pub(super) nodes: Vec<PlanNode>,
     /// The columns that may stand for each part of the join's key in a result; empty without a join.
     pub(super) join_key: Vec<Vec<usize>>,
+    /// The columns that equal each part of the join's key wherever they have a value: those of an outer join's other side.
+    pub(super) join_same: Vec<Vec<usize>>,
 }
 
 /// A relation of `FROM` or `JOIN`.
@@ -221,6 +223,7 @@ impl Scope {
             nodes: vec![PlanNode::Scan(source.scan())],
             sources: [source].into(),
             join_key: Vec::new(),
+            join_same: Vec::new(),
         }
     }
 
@@ -233,6 +236,7 @@ impl Scope {
             sources: [Source { relation: relation.clone(), alias: None, columns: Vec::new() }].into(),
             nodes: Vec::new(),
             join_key: Vec::new(),
+            join_same: Vec::new(),
         }
     }
 

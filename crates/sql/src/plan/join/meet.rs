@@ -255,7 +255,12 @@ fn result_key(left: &Joined, right: &Joined, pairs: &[(Operand, Operand)], kind:
             viable.retain(|column| !known(right, b, true).contains(column));
         }
         let same = if same { [known(left, a, false), known(right, b, false)].concat() } else { Vec::new() };
-        KeyPart { same, viable, sql_type: a.node.sql_type, slot: 0 }
+        let other = match kind {
+            JoinKind::Left if plain(b) => known(right, b, true),
+            JoinKind::Right if plain(a) => known(left, a, true),
+            _ => Vec::new(),
+        };
+        KeyPart { same, viable, other, sql_type: a.node.sql_type, slot: 0 }
     });
     parts.collect()
 }

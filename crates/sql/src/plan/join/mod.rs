@@ -92,6 +92,8 @@ struct KeyPart {
     same: Vec<(usize, Arc<str>)>,
     /// The columns that may stand for it in a result, best first; none where the join makes a column of its own.
     viable: Vec<(usize, Arc<str>)>,
+    /// The columns of an outer join's other side: they equal it wherever they have a value.
+    other: Vec<(usize, Arc<str>)>,
     sql_type: SqlType,
     /// Where its value is.
     slot: usize,
@@ -167,6 +169,7 @@ impl Joins<'_> {
             key.push(KeyPart {
                 same: column.clone(),
                 viable: column,
+                other: Vec::new(),
                 sql_type,
                 slot: slot(ScanColumn::Key(part))?,
             });
@@ -196,6 +199,7 @@ impl Joins<'_> {
             sources: self.sources.clone(),
             nodes: Vec::new(),
             join_key: Vec::new(),
+            join_same: Vec::new(),
         })
     }
 
@@ -290,6 +294,7 @@ impl Joins<'_> {
                 viable
             })
             .collect();
+        let join_same = key.iter().map(|part| part.other.iter().filter_map(place).collect()).collect();
         let first = &self.sources[0].relation;
         let key_columns = key.iter().map(|part| {
             let name = columns[part.slot].0.clone();
@@ -313,6 +318,7 @@ impl Joins<'_> {
             sources: self.sources,
             nodes: self.nodes,
             join_key,
+            join_same,
         }
     }
 }

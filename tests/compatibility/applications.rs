@@ -5,6 +5,7 @@ use crate::load::{PATIENCE, end, live_until, read, readings, script, topic, uniq
 use millstream_tests::broker::{Broker, java};
 use millstream_tests::oracle::{Delivery, Ledger, Verdict, eventually};
 use millstream_tests::peer::{Process, free_port, http};
+use millstream_tests::running::{Folder, Running, command};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -259,4 +260,109 @@ fn a_worker_of_kafka_connect_goes_on_where_it_was_on_millstream() {
 #[test]
 fn a_worker_of_kafka_connect_goes_on_where_it_was_on_apache_kafka() {
     restarted_connect(&Broker::apache());
+}
+
+/// What `millstream sql` prints for one statement: whether it went well, and the text.
+fn sql(plant: &Running, statement: &str) -> (bool, String) {
+    let output = command(&["sql", "--url", &plant.url(), "--execute", statement]).output().unwrap();
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), text)
+}
+
+/// What ksqlDB's clients get for one statement.
+#[track_caller]
+fn ksql(plant: &Running, statement: &str) -> Value {
+    let (_, body) = http(plant.port(), "POST", "/ksql", &json!({ "ksql": statement }).to_string()).unwrap();
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    answer.get(0).unwrap_or(&answer).clone()
+}
+
+/// Connectors of a worker are made, seen, read from and dropped by statements; what the worker says against one is told.
+#[test]
+fn statements_about_connectors_reach_a_worker_of_kafka_connect() {
+    let broker = Broker::apache();
+    let beside = tempfile::tempdir().unwrap();
+    let (topic, name) = (topic(&broker, "lines", 1), unique("connect"));
+    let worker = Worker::start(&broker, beside.path(), &name);
+    let folder = Folder::on_kafka(&broker.servers());
+    folder.write("connect.toml", &format!("[sql]\nconnect_url = \"http://127.0.0.1:{}\"\n", worker.port));
+    let plant = Running::start(&folder.path());
+    let input = beside.path().join("input.txt");
+    append_lines(&input, 0..3);
+
+    let (_, plugins) = sql(&plant, "SHOW CONNECTOR PLUGINS;");
+    let source = "org.apache.kafka.connect.file.FileStreamSourceConnector";
+    assert!(plugins.contains(source) && plugins.contains("FileStreamSinkConnector"), "{plugins}");
+    let listed = ksql(&plant, "LIST CONNECTOR PLUGINS;");
+    let listed = listed["connectors_plugins"].as_array().or(listed["connectorsPlugins"].as_array()).unwrap();
+    assert!(
+        listed.iter().any(|plugin| plugin["className"] == source && plugin["type"] == "source"),
+        "{listed:?}"
+    );
+
+    let create = |kind: &str, class: &str| {
+        format!(
+            "CREATE {kind} CONNECTOR `lines` WITH ('connector.class'='{class}', 'tasks.max'='1', 'file'='{}', \
+             'topic'='{topic}');",
+            input.display()
+        )
+    };
+    let (made, text) = sql(&plant, &create("SINK", source));
+    assert!(!made && text.contains("is a source connector"), "{text}");
+    let (made, text) = sql(&plant, &create("SOURCE", "a.b.NoSuchConnector"));
+    assert!(!made && text.contains("a.b.NoSuchConnector") && text.contains("Kafka Connect at"), "{text}");
+    let (made, text) = sql(&plant, &create("SOURCE", source));
+    assert!(made && text.contains("lines"), "{text}");
+    let (made, text) = sql(&plant, &create("SOURCE", source));
+    assert!(!made && text.contains("already"), "{text}");
+    let kept = ksql(&plant, &create("SOURCE", source).replace("CONNECTOR", "CONNECTOR IF NOT EXISTS"));
+    assert_eq!(kept["@type"], "warning_entity", "{kept}");
+
+    let declared = ksql(
+        &plant,
+        &format!("CREATE STREAM lines (line VARCHAR) WITH (KAFKA_TOPIC='{topic}', VALUE_FORMAT='KAFKA');"),
+    );
+    assert_eq!(declared["commandStatus"]["status"], "SUCCESS", "{declared}");
+    eventually("a connector that runs", PATIENCE, || {
+        let (_, text) = sql(&plant, "DESCRIBE CONNECTOR `lines`;");
+        (text.contains("Task 0") && text.matches("RUNNING").count() == 2 && text.contains(&topic))
+            .then_some(())
+    });
+    let described = ksql(&plant, "DESCRIBE CONNECTOR `lines`;");
+    assert_eq!(described["@type"], "connector_description", "{described}");
+    assert_eq!(described["status"]["tasks"][0]["state"], "RUNNING", "{described}");
+    assert_eq!(described["topics"], json!([topic]), "{described}");
+    assert_eq!(described["sources"][0]["name"], "LINES", "{described}");
+    let (_, text) = sql(&plant, "SHOW SOURCE CONNECTORS;");
+    assert!(text.contains(source) && text.contains("RUNNING (1/1 tasks RUNNING)"), "{text}");
+    let sinks = ksql(&plant, "SHOW SINK CONNECTORS;");
+    assert_eq!(sinks["connectors"], json!([]), "{sinks}");
+    let (_, rows) = sql(&plant, "SELECT line FROM lines;");
+    assert!(rows.contains("line 2"), "{rows}");
+
+    // A task that fails says why.
+    let broken = create("SINK", &source.replace("Source", "Sink")).replace("`lines`", "`broken`");
+    let broken =
+        broken.replace(&*input.to_string_lossy(), "/no/such/folder/out").replace("'topic'", "'topics'");
+    let made = ksql(&plant, &broken);
+    assert_eq!((&made["@type"], &made["info"]["type"]), (&json!("connector_info"), &json!("sink")), "{made}");
+    eventually("a task that failed", PATIENCE, || {
+        let (_, text) = sql(&plant, "DESCRIBE CONNECTOR `broken`;");
+        (text.contains("FAILED") && text.contains("/no/such/folder/out")).then_some(())
+    });
+    assert_eq!(ksql(&plant, "DROP CONNECTOR `broken`;")["@type"], "drop_connector");
+    let (dropped, text) = sql(&plant, "DROP CONNECTOR `lines`;");
+    assert!(dropped, "{text}");
+    eventually("no connectors", PATIENCE, || {
+        (ksql(&plant, "SHOW CONNECTORS;")["connectors"] == json!([])).then_some(())
+    });
+    let (dropped, text) = sql(&plant, "DROP CONNECTOR `lines`;");
+    assert!(!dropped && text.contains("there is no connector `lines`"), "{text}");
+    let kept = ksql(&plant, "DROP CONNECTOR IF EXISTS `lines`;");
+    assert_eq!(kept["@type"], "warning_entity", "{kept}");
+    worker.stop();
+    let (went, text) = sql(&plant, "SHOW CONNECTORS;");
+    assert!(!went && text.contains("cannot be asked"), "{text}");
+    plant.stop();
 }

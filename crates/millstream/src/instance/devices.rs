@@ -84,6 +84,6 @@ pub(super) fn sinks(plant: &Plant) -> Vec<SinkDevice> {
 }
 
 /// The name of a device's sink among the tasks.
-fn sink_name(device: &str) -> Arc<str> {
+pub(super) fn sink_name(device: &str) -> Arc<str> {
     format!("plc-sink {device}").into()
 }

@@ -1,6 +1,7 @@
 //! A plant that runs: started, changed while it runs, stopped.
 
 pub(crate) mod board;
+mod connectors;
 mod devices;
 mod facts;
 mod kafka;
@@ -18,6 +19,7 @@ use crate::engine::LogEngine;
 use crate::failure::Failure;
 use crate::handles;
 use board::{Board, Observer};
+use connectors::OwnConnectors;
 use facts::Facts;
 use ksql::Front;
 use millstream_broker::Wire;
@@ -57,6 +59,7 @@ pub(crate) struct Instance {
     tasks: Arc<Mutex<BTreeMap<Arc<str>, TaskHandle>>>,
     sql: Arc<Engine>,
     queries: Arc<Queries>,
+    connectors: Arc<OwnConnectors>,
     notices: Arc<Notices>,
     facts: Arc<Facts>,
     server: Option<Server>,
@@ -87,11 +90,12 @@ impl Instance {
         if let Some(service_id) = &plant.sql.service_id {
             sql = sql.sharing(service_id);
         }
-        let sql = Arc::new(sql);
-        let notices = Arc::new(Notices::default());
         let forwarder = log.forwarder.take().map(|task| (task.name().into(), task));
         let tasks: Arc<Mutex<BTreeMap<Arc<str>, TaskHandle>>> =
             Arc::new(Mutex::new(forwarder.into_iter().collect()));
+        let connectors = Arc::new(OwnConnectors::new(scheduler.clone(), tasks.clone()));
+        let sql = Arc::new(sql.with_connectors(connectors::connectors(&plant.sql, &connectors)?));
+        let notices = Arc::new(Notices::default());
         let facts = Arc::new(Facts {
             plant: name(&plant),
             log: log.words.clone(),
@@ -120,6 +124,7 @@ impl Instance {
             tasks,
             sql,
             queries,
+            connectors,
             notices,
             facts,
             server: None,
@@ -187,6 +192,7 @@ impl Instance {
 
     fn start_parts(&self, plant: &Plant) {
         self.board.set_order(plant);
+        self.connectors.set(plant);
         for device in &plant.devices {
             self.add_device(device);
         }

@@ -156,6 +156,7 @@ impl Instance {
             }
         }
         self.board.set_order(&new);
+        self.connectors.set(&new);
         self.start_sinks(&new);
         self.queries.start(&new);
         for table in &difference.settings {

@@ -15,7 +15,7 @@ fn mistake(message: String, label: &str, help: &str, name: Option<&Name>) -> Sql
 impl Engine {
     fn connectors_of(&self, name: Option<&Name>) -> Result<&Arc<dyn Connectors>, SqlError> {
         self.connectors.as_ref().ok_or_else(|| {
-            let help = "give the address of a Kafka Connect worker, or use a sink of the plant folder";
+            let help = "`millstream run` has them: its own, or those of `connect_url` in `[sql]`";
             mistake("no Connect is configured".to_owned(), "nobody runs connectors here", help, name)
         })
     }
@@ -29,7 +29,7 @@ impl Engine {
     ) -> Result<StatementResult, SqlError> {
         let connectors = self.connectors_of(Some(name))?;
         let failed = |error: String| {
-            mistake(error, "the connector was not made", "look at its properties", Some(name))
+            mistake(error, "the connector was not made", "SHOW CONNECTOR PLUGINS; lists what can be made", Some(name))
         };
         if connectors.describe(&name.text).await.map_err(failed)?.is_some() {
             if if_not_exists {
@@ -54,7 +54,7 @@ impl Engine {
         if_exists: bool,
     ) -> Result<StatementResult, SqlError> {
         let connectors = self.connectors_of(Some(name))?;
-        let failed = |error: String| mistake(error, "the connector was not dropped", "try again", Some(name));
+        let failed = |error: String| mistake(error, "the connector was not dropped", "DESCRIBE CONNECTOR shows it", Some(name));
         if connectors.drop_connector(&name.text).await.map_err(failed)? {
             return Ok(StatementResult::Done(format!("connector {} dropped", name.text)));
         }

@@ -1,7 +1,7 @@
 //! What statements gave, as ksqlDB's entities.
 
 use super::types::{field_info, schema};
-use super::{Front, ended};
+use super::{Front, connectors, ended};
 use millstream_server::KsqlFailure;
 use millstream_server::entity::{
     CommandStatus, ConnectorInfo, EntityKind, FieldInfo, FunctionInfo, KsqlEntity, Property,
@@ -74,11 +74,14 @@ async fn kind(
             EntityKind::Resumed { query_id: id.as_ref().map_or("ALL", |id| &id.text).to_owned() }
         }
         S::Assert { exists, what, .. } => asserted(*exists, what),
-        S::CreateConnector { name, kind, .. } => EntityKind::Connector {
-            info: json!({ "name": name.text, "type": kind.word().to_lowercase(), "tasks": [] }),
-        },
+        S::CreateConnector { .. } | S::DropConnector { .. } if was_nothing_to_do(result) => {
+            EntityKind::Warning { message: message(result) }
+        }
+        S::CreateConnector { name, kind, options, .. } => {
+            EntityKind::Connector { info: connectors::made(&name.text, *kind, options) }
+        }
         S::DropConnector { name, .. } => EntityKind::ConnectorDropped { connector_name: name.text.clone() },
-        S::DescribeConnector(name) => connector(&name.text, result),
+        S::DescribeConnector(name) => connectors::described(front, &name.text, result).await,
         S::Set { .. } | S::Define { .. } | S::Undefine(_) | S::InsertValues { .. } | S::RunScript(_) => {
             return Ok(None);
         }
@@ -134,7 +137,7 @@ fn asserted(exists: bool, what: &Assertion) -> EntityKind {
 }
 
 /// The rows of a listing, by its columns' names.
-fn listed(result: &StatementResult) -> impl Iterator<Item = BTreeMap<&str, &str>> {
+pub(super) fn listed(result: &StatementResult) -> impl Iterator<Item = BTreeMap<&str, &str>> {
     let listing: Option<&Listing> =
         if let StatementResult::Listing(listing) = result { Some(listing) } else { None };
     listing.into_iter().flat_map(|listing| {
@@ -212,21 +215,9 @@ async fn shown(
     })
 }
 
-fn connector(name: &str, result: &StatementResult) -> EntityKind {
-    let said: BTreeMap<&str, &str> =
-        listed(result).filter_map(|row| Some((*row.get("Property")?, *row.get("Value")?))).collect();
-    let get = |property: &str| said.get(property).copied().unwrap_or_default();
-    EntityKind::ConnectorDescription {
-        connector_class: get("Class").to_owned(),
-        status: json!({
-            "name": name,
-            "type": get("Type").to_lowercase(),
-            "connector": { "state": get("State"), "worker_id": "", "trace": null },
-            "tasks": [],
-        }),
-        sources: Vec::new(),
-        topics: Vec::new(),
-    }
+/// `IF [NOT] EXISTS` came true.
+fn was_nothing_to_do(result: &StatementResult) -> bool {
+    matches!(result, StatementResult::Done(said) if said.ends_with("exists already") || said.starts_with("there is no"))
 }
 
 fn properties(session: &Session) -> EntityKind {
@@ -403,7 +394,7 @@ async fn sources(front: &Front, kind: RelationKind, extended: bool) -> EntityKin
     EntityKind::Sources { source_descriptions }
 }
 
-async fn source(front: &Front, relation: &Relation, extended: bool) -> SourceDescription {
+pub(super) async fn source(front: &Front, relation: &Relation, extended: bool) -> SourceDescription {
     let queries = front.engine.queries();
     let reads = |status: &&QueryStatus| {
         status.sources.iter().any(|source| **source == *relation.topic || **source == *relation.name)

@@ -1,5 +1,6 @@
 //! The plant's SQL engine behind ksqlDB's REST API.
 
+mod connectors;
 mod entities;
 mod rows;
 mod types;

@@ -225,15 +225,6 @@ impl Binder<'_> {
     }
 }
 
-/// Something of the dialect that is not there yet.
-pub(super) fn not_yet(what: &str, place: &std::ops::Range<usize>) -> Mistake {
-    Box::new(
-        Diagnostic::error("sql-unsupported", format!("{what} is not supported yet"))
-            .label("not supported yet")
-            .at(place.clone()),
-    )
-}
-
 fn literal(value: &Literal) -> Node {
     match value {
         Literal::Null => Node::literal(Datum::Null, SqlType::Varchar),

@@ -64,7 +64,9 @@ fn refuse(query: &Query, mistakes: &mut Mistakes) {
         mistakes.push(
             Diagnostic::error("sql-pull", format!("a pull query has no {what}"))
                 .label("needs EMIT CHANGES")
-                .help(format!("add EMIT CHANGES, or CREATE TABLE … AS a query with the {what}, and ask that table"))
+                .help(format!(
+                    "add EMIT CHANGES, or CREATE TABLE … AS a query with the {what}, and ask that table"
+                ))
                 .at(place.clone()),
         );
     }
@@ -72,8 +74,7 @@ fn refuse(query: &Query, mistakes: &mut Mistakes) {
 
 /// The keys that `filter` leaves, where it says them: `k = 1`, `k IN (1, 2)`, of every column of the key, joined by `AND`.
 fn keys(relation: &Relation, query: &Query, filter: &Expr) -> Option<Vec<Vec<Datum<'static>>>> {
-    let mut conditions = Vec::new();
-    conjuncts(filter, &mut conditions);
+    let conditions = filter.conjuncts();
     let mut keys = vec![Vec::new()];
     for (name, sql_type) in relation.key_columns() {
         let values = conditions.iter().find_map(|condition| values(condition, query, &name, sql_type))?;
@@ -90,16 +91,6 @@ fn keys(relation: &Relation, query: &Query, filter: &Expr) -> Option<Vec<Vec<Dat
     Some(keys)
 }
 
-fn conjuncts<'e>(expr: &'e Expr, out: &mut Vec<&'e Expr>) {
-    match &expr.kind {
-        ExprKind::Binary { op: BinaryOp::And, left, right } => {
-            conjuncts(left, out);
-            conjuncts(right, out);
-        }
-        _ => out.push(expr),
-    }
-}
-
 /// The values that a condition leaves to a column; `None` where it is about something else.
 fn values(condition: &Expr, query: &Query, column: &str, sql_type: SqlType) -> Option<Vec<Datum<'static>>> {
     let is_column = |expr: &Expr| match &expr.kind {
@@ -107,8 +98,12 @@ fn values(condition: &Expr, query: &Query, column: &str, sql_type: SqlType) -> O
         _ => false,
     };
     let mut values = match &condition.kind {
-        ExprKind::Binary { op: BinaryOp::Equal, left, right } if is_column(left) => vec![datum(right, sql_type)?],
-        ExprKind::Binary { op: BinaryOp::Equal, left, right } if is_column(right) => vec![datum(left, sql_type)?],
+        ExprKind::Binary { op: BinaryOp::Equal, left, right } if is_column(left) => {
+            vec![datum(right, sql_type)?]
+        }
+        ExprKind::Binary { op: BinaryOp::Equal, left, right } if is_column(right) => {
+            vec![datum(left, sql_type)?]
+        }
         ExprKind::In { operand, list, negated: false } if is_column(operand) => {
             list.iter().map(|item| datum(item, sql_type)).collect::<Option<Vec<_>>>()?
         }

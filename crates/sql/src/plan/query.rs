@@ -4,6 +4,7 @@ use super::bind::{Binder, Context, Mistake};
 use super::query_plan::{OutputColumn, PlanNode, QueryPlan, Step};
 use super::scope::{Scope, is_reserved};
 use crate::expression::{Node, NodeKind};
+use crate::parse::Place;
 use crate::parse::ast::{Emit, Expr, ExprKind, Literal, Name, Query, RelationKind, SelectItem};
 use crate::{Catalog, Format, Relation, SqlType};
 use millstream_model::{Diagnostic, nearest};

@@ -21,6 +21,18 @@ impl Expr {
         let height = 1 + kind.children().into_iter().map(|child| child.height).max().unwrap_or(0);
         Self { kind, place, height }
     }
+
+    /// The conditions that must all hold: what `AND` joins, or the expression itself.
+    pub fn conjuncts(&self) -> Vec<&Self> {
+        let (mut found, mut waiting) = (Vec::new(), vec![self]);
+        while let Some(expr) = waiting.pop() {
+            match &expr.kind {
+                ExprKind::Binary { op: BinaryOp::And, left, right } => waiting.extend([&**right, left]),
+                _ => found.push(expr),
+            }
+        }
+        found
+    }
 }
 
 impl ExprKind {

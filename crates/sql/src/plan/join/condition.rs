@@ -13,10 +13,8 @@ impl Joins<'_> {
         clause: &Clause,
         index: usize,
     ) -> Option<Vec<(Operand, Operand)>> {
-        let mut equalities = Vec::new();
-        conjuncts(&clause.on, &mut equalities);
         let mut pairs = Vec::new();
-        for expr in equalities {
+        for expr in clause.on.conjuncts() {
             let ExprKind::Binary { op: BinaryOp::Equal, left: first, right: second } = &expr.kind else {
                 let help = "write A.X = B.Y, and put other conditions into WHERE";
                 return self.refuse(
@@ -168,16 +166,6 @@ pub(super) fn in_key_order(
         }
     }
     pairs
-}
-
-fn conjuncts<'e>(expr: &'e Expr, into: &mut Vec<&'e Expr>) {
-    match &expr.kind {
-        ExprKind::Binary { op: BinaryOp::And, left, right } => {
-            conjuncts(left, into);
-            conjuncts(right, into);
-        }
-        _ => into.push(expr),
-    }
 }
 
 fn is_of(sources: &[usize], source: usize) -> bool {

@@ -263,13 +263,20 @@ pub async fn used_by(
     Ok(found)
 }
 
-/// Where the schemas of a layout are.
-#[derive(Debug, Clone)]
+/// Where the schemas of a layout are. Two are the same that write by the same schema: what has been fetched so far belongs
+/// neither to their equality nor to their `Debug` text, by which plans are compared.
+#[derive(Clone)]
 pub struct SchemaRef {
     /// What decoders look ids up in.
     pub cache: SchemaCache,
     /// The id that an encoder writes with; its schema is in `cache`. `None` where the layout is only read.
     pub writer: Option<i32>,
+}
+
+impl fmt::Debug for SchemaRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SchemaRef").field("writer", &self.writer).finish_non_exhaustive()
+    }
 }
 
 impl PartialEq for SchemaRef {

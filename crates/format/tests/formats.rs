@@ -29,6 +29,17 @@ fn specs() -> Vec<FormatSpec> {
     ]
 }
 
+#[test]
+fn a_reference_looks_the_same_after_schemas_were_fetched() {
+    let cache = SchemaCache::new();
+    let reader = SchemaRef::reader(cache.clone());
+    let before = format!("{reader:?}");
+    let layout = Layout::new(FormatSpec::value(Format::Avro), vec![("X".into(), SqlType::Int)]);
+    cache.insert(7, &layout.schema().unwrap(), &[]);
+    assert_eq!(format!("{reader:?}"), before);
+    assert_ne!(format!("{:?}", SchemaRef { cache, writer: Some(7) }), before);
+}
+
 /// The layout with its schema registered as number 7, where it has one.
 fn registered(spec: &FormatSpec, given: &Given) -> Layout {
     let mut layout = Layout::new(spec.clone(), given.columns.clone());

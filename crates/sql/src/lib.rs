@@ -33,7 +33,9 @@ pub use millstream_format::sql::{Column, ColumnBuilder, Datum, Decimal, Format, 
 pub use parse::ast::RelationKind;
 pub use plan::{PROPERTIES, PlannedStatement, Property, check};
 pub use printed::{Print, PrintedRecord};
-pub use result::{Executed, Execution, Listing, PushQuery, PushRow, QueryState, QueryStatus, StatementResult};
+pub use result::{
+    Executed, Execution, Listing, PushQuery, PushRow, QueryState, QueryStatus, StatementResult,
+};
 pub use session::Session;
 
 /// Where records go that a query could not use: one JSON object each, see `engine::poison`.

@@ -75,7 +75,8 @@ async fn many_at_once_answer_while_rows_come_and_others_do_not_read() {
         .map(|number| {
             let engine = engine.clone();
             tokio::spawn(async move {
-                let sql = if number % 4 == 0 { "SELECT * FROM t;" } else { "SELECT x FROM t WHERE k = 'k3';" };
+                let sql =
+                    if number % 4 == 0 { "SELECT * FROM t;" } else { "SELECT x FROM t WHERE k = 'k3';" };
                 (number, rows(ask(&engine, sql).await.unwrap()).await)
             })
         })

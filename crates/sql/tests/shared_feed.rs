@@ -13,8 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use support::{Still, drained, read_all, record};
 
-const DECLARED: &str =
-    "CREATE STREAM S (K VARCHAR KEY, A INT, B DOUBLE, C VARCHAR) WITH (KAFKA_TOPIC='s', VALUE_FORMAT='JSON');";
+const DECLARED: &str = "CREATE STREAM S (K VARCHAR KEY, A INT, B DOUBLE, C VARCHAR) WITH (KAFKA_TOPIC='s', VALUE_FORMAT='JSON');";
 const QUERIES: [&str; 5] = [
     "SELECT K, A FROM S WHERE A > 3 EMIT CHANGES",
     "SELECT K, B, ROWTIME AS T FROM S WHERE B < 50.0 EMIT CHANGES",
@@ -61,7 +60,9 @@ async fn results(queries: &[&str], values: &[String]) -> (BTreeMap<String, Vec<S
 }
 
 fn values(count: i32) -> Vec<String> {
-    (0..count).map(|n| format!("{{\"A\":{},\"B\":{n}.5,\"C\":\"{}\"}}", n % 7, ["x1", "y2"][n as usize % 2])).collect()
+    (0..count)
+        .map(|n| format!("{{\"A\":{},\"B\":{n}.5,\"C\":\"{}\"}}", n % 7, ["x1", "y2"][n as usize % 2]))
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]

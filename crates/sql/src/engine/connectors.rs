@@ -29,7 +29,12 @@ impl Engine {
     ) -> Result<StatementResult, SqlError> {
         let connectors = self.connectors_of(Some(name))?;
         let failed = |error: String| {
-            mistake(error, "the connector was not made", "SHOW CONNECTOR PLUGINS; lists what can be made", Some(name))
+            mistake(
+                error,
+                "the connector was not made",
+                "SHOW CONNECTOR PLUGINS; lists what can be made",
+                Some(name),
+            )
         };
         if connectors.describe(&name.text).await.map_err(failed)?.is_some() {
             if if_not_exists {
@@ -54,7 +59,9 @@ impl Engine {
         if_exists: bool,
     ) -> Result<StatementResult, SqlError> {
         let connectors = self.connectors_of(Some(name))?;
-        let failed = |error: String| mistake(error, "the connector was not dropped", "DESCRIBE CONNECTOR shows it", Some(name));
+        let failed = |error: String| {
+            mistake(error, "the connector was not dropped", "DESCRIBE CONNECTOR shows it", Some(name))
+        };
         if connectors.drop_connector(&name.text).await.map_err(failed)? {
             return Ok(StatementResult::Done(format!("connector {} dropped", name.text)));
         }

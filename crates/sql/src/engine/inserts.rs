@@ -5,7 +5,7 @@ use super::stage::topic_spec;
 use super::topics::ensure;
 use crate::batch::Batch;
 use crate::operator::SinkEncoder;
-use crate::{Column, ColumnBuilder, FormatSpec, Format, Origin, Relation, SqlError};
+use crate::{Column, ColumnBuilder, Format, FormatSpec, Origin, Relation, SqlError};
 use millstream_bus::{Acks, Bus, Record, TopicPartition};
 use millstream_format::sql::{Decoded, Decoder, Layout};
 use millstream_model::{Clock, Diagnostic, nearest};
@@ -31,7 +31,10 @@ impl Engine {
         let catalog = self.catalog();
         let refuse = |message: String| {
             let mistake = Diagnostic::error("sql-relation", message).label("takes no rows");
-            SqlError::Mistakes(vec![match nearest(&wanted, catalog.relations().map(|relation| &*relation.name)) {
+            SqlError::Mistakes(vec![match nearest(
+                &wanted,
+                catalog.relations().map(|relation| &*relation.name),
+            ) {
                 Some(near) => mistake.help(format!("did you mean {near}?")),
                 None => mistake.help("SHOW STREAMS lists what there is"),
             }])

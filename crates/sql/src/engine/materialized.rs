@@ -4,11 +4,12 @@
 //! committed when the question came. Queries hold no lock while they compute and send: they take the records that they need
 //! at one moment, and those never change. Nothing here touches the tasks of persistent queries.
 
-use crate::limits::{MATERIALIZED_BYTES_MAX, MATERIALIZED_IDLE_MS, MATERIALIZED_ROW_BYTES};
 use crate::SqlError;
+use crate::limits::{MATERIALIZED_BYTES_MAX, MATERIALIZED_IDLE_MS, MATERIALIZED_ROW_BYTES};
 use bytes::Bytes;
 use millstream_bus::{
-    Bus, Fetched, FetchLimit, Isolation, OffsetRange, Position, ReceivedRecord, Reader, Record, StartOffset, TopicPartition,
+    Bus, FetchLimit, Fetched, Isolation, OffsetRange, Position, Reader, ReceivedRecord, Record, StartOffset,
+    TopicPartition,
 };
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
@@ -77,7 +78,10 @@ impl Drop for Bytesize {
 
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Table").field("topic", &self.topic).field("bytes", &self.bytes).finish_non_exhaustive()
+        f.debug_struct("Table")
+            .field("topic", &self.topic)
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -140,7 +144,8 @@ impl Table {
     /// Reads on until everything is here that is committed now.
     async fn catch_up(&self, bus: &Arc<dyn Bus>, partitions: i32) -> Result<(), SqlError> {
         let failed = || SqlError::bus(format!("reading the table over `{}`", self.topic));
-        let all: Vec<_> = (0..partitions).map(|number| TopicPartition::new(self.topic.clone(), number)).collect();
+        let all: Vec<_> =
+            (0..partitions).map(|number| TopicPartition::new(self.topic.clone(), number)).collect();
         let ranges = bus.offsets_of_all(&all).await.map_err(failed())?;
         let mut ends = BTreeMap::new();
         for (at, range) in all.iter().zip(&ranges) {
@@ -159,7 +164,9 @@ impl Table {
             self.bytes.take(self.bytes.own.load(Ordering::Relaxed));
             *reading = None;
         }
-        ends.retain(|at, end| self.rows.read().get(&at.partition).is_none_or(|partition| partition.next < *end));
+        ends.retain(|at, end| {
+            self.rows.read().get(&at.partition).is_none_or(|partition| partition.next < *end)
+        });
         if ends.is_empty() {
             return Ok(());
         }

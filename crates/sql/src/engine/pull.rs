@@ -46,7 +46,9 @@ impl Pulls {
         stop: watch::Receiver<bool>,
     ) -> Result<PushQuery, SqlError> {
         let permit = self.running.clone().try_acquire_owned().map_err(|_| {
-            SqlError::Query(format!("{PULL_QUERIES_MAX} pull queries run already, which is the limit; try again"))
+            SqlError::Query(format!(
+                "{PULL_QUERIES_MAX} pull queries run already, which is the limit; try again"
+            ))
         })?;
         let topic = plan.relation.topic.clone();
         let spec = TopicSpec::new(&*topic, plan.relation.partitions.unwrap_or(1));
@@ -79,12 +81,18 @@ impl Pulls {
 }
 
 /// Where the partitions of a stream end now; empty ones are left out.
-async fn ends(bus: &dyn Bus, topic: &Arc<str>, partitions: i32) -> Result<BTreeMap<TopicPartition, i64>, SqlError> {
+async fn ends(
+    bus: &dyn Bus,
+    topic: &Arc<str>,
+    partitions: i32,
+) -> Result<BTreeMap<TopicPartition, i64>, SqlError> {
     let all: Vec<_> = (0..partitions).map(|number| TopicPartition::new(topic.clone(), number)).collect();
     let ranges = bus.offsets_of_all(&all).await.map_err(SqlError::bus(format!("reading `{topic}`")))?;
     let stable = |range: &Option<millstream_bus::OffsetRange>| range.as_ref().map(|r| (r.earliest, r.stable));
     let found = all.into_iter().zip(ranges.iter().map(stable));
-    Ok(found.filter_map(|(at, range)| range.filter(|(first, end)| first < end).map(|(_, end)| (at, end))).collect())
+    Ok(found
+        .filter_map(|(at, range)| range.filter(|(first, end)| first < end).map(|(_, end)| (at, end)))
+        .collect())
 }
 
 struct Pull {
@@ -187,7 +195,8 @@ impl Pull {
         }
         let now = self.clock.now();
         let run = catch_unwind(AssertUnwindSafe(|| graph.run(0, records, partition, now.0)));
-        let processed = run.unwrap_or_else(|_| Err(SqlError::Panicked("while a row was computed".to_owned())))?;
+        let processed =
+            run.unwrap_or_else(|_| Err(SqlError::Panicked("while a row was computed".to_owned())))?;
         for batch in &processed.batches {
             if !self.send(batch).await {
                 return Ok(false);
@@ -215,17 +224,19 @@ impl Pull {
 
 /// Whether the session lets a query look at every row of a table, where it has to.
 pub(super) fn may_scan(plan: &PullPlan, session: &Session) -> Result<(), SqlError> {
-    let off = session.properties.get("ksql.query.pull.table.scan.enabled").is_some_and(|value| value == "false");
+    let off =
+        session.properties.get("ksql.query.pull.table.scan.enabled").is_some_and(|value| value == "false");
     if !(off && plan.scans_table) {
         return Ok(());
     }
     let keys: Vec<_> = plan.relation.key_columns().iter().map(|(name, _)| name.to_string()).collect();
-    let mistake = Diagnostic::error("sql-pull", "the query looks at every row of the table, and that is switched off")
-        .label("no key is given")
-        .help(format!(
-            "add WHERE {} = …, or SET 'ksql.query.pull.table.scan.enabled' = 'true';",
-            keys.join(" = … AND ")
-        ));
+    let mistake =
+        Diagnostic::error("sql-pull", "the query looks at every row of the table, and that is switched off")
+            .label("no key is given")
+            .help(format!(
+                "add WHERE {} = …, or SET 'ksql.query.pull.table.scan.enabled' = 'true';",
+                keys.join(" = … AND ")
+            ));
     Err(SqlError::Mistakes(vec![mistake]))
 }
 
@@ -235,7 +246,8 @@ fn wanted(plan: &PullPlan) -> Result<Wanted, SqlError> {
     let encoder = layout.encoder();
     let mut encoded = Vec::with_capacity(keys.len());
     for key in keys {
-        let columns: Vec<_> = layout.columns.iter().zip(key).map(|((_, of), value)| column(*of, value)).collect();
+        let columns: Vec<_> =
+            layout.columns.iter().zip(key).map(|((_, of), value)| column(*of, value)).collect();
         let mut bytes = Vec::new();
         encoder
             .encode(&columns.iter().collect::<Vec<_>>(), 0, &mut bytes)

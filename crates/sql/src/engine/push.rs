@@ -76,7 +76,9 @@ impl Push {
                         reader.seek(at, offset).await.map_err(SqlError::bus(format!("reading `{at}`")))?;
                         continue;
                     }
-                    return Err(SqlError::bus(format!("reading `{}`", self.plan.topics().join("`, `")))(error));
+                    return Err(SqlError::bus(format!("reading `{}`", self.plan.topics().join("`, `")))(
+                        error,
+                    ));
                 }
             };
             for fetched in fetched {
@@ -87,7 +89,8 @@ impl Push {
                 if let Some(scan) = self.plan.scans().nth(input) {
                     fetch_schemas(scan, &fetched.records).await?;
                 }
-                let run = catch_unwind(AssertUnwindSafe(|| graph.run(input, &fetched.records, partition, now.0)));
+                let run =
+                    catch_unwind(AssertUnwindSafe(|| graph.run(input, &fetched.records, partition, now.0)));
                 let processed =
                     run.unwrap_or_else(|_| Err(SqlError::Panicked("while a row was computed".to_owned())))?;
                 for batch in &processed.batches {

@@ -120,7 +120,11 @@ impl Cut<'_> {
             Some(PlanNode::Repartition { input, exchange }) => {
                 let (input, exchange) = (*input, exchange.clone());
                 let open = self.open(input);
-                if open.partitions == 1 { open.alias(node, input) } else { self.exchange(open, node, &exchange, None) }
+                if open.partitions == 1 {
+                    open.alias(node, input)
+                } else {
+                    self.exchange(open, node, &exchange, None)
+                }
             }
         }
     }
@@ -197,7 +201,15 @@ impl Cut<'_> {
             self.stages.iter().any(|stage| stage.inputs.iter().any(|known| known.topic == scan.topic))
         };
         let reads_again = open.inputs.iter().any(is_read);
-        self.stages.push(Stage { index, reads_again, inputs: open.inputs, nodes, encoder, sink, partitions: open.partitions });
+        self.stages.push(Stage {
+            index,
+            reads_again,
+            inputs: open.inputs,
+            nodes,
+            encoder,
+            sink,
+            partitions: open.partitions,
+        });
     }
 
     fn stage_node(&self, plan: &QueryPlan, node: usize, inputs: &[usize]) -> Option<StageNode> {

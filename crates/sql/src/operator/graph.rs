@@ -1,7 +1,7 @@
 //! The scans of a stage and the operators behind them.
 
-use super::filter::Filter;
 use super::explode::Explode;
+use super::filter::Filter;
 use super::group::group;
 use super::join::{Resolve, Subscribe};
 use super::keyed::Keyed;

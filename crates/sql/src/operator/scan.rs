@@ -46,7 +46,11 @@ impl Scan {
             values: plan.value.decoder(),
             key_builders: plan.key.as_ref().map(|key| builders(&key.columns)).unwrap_or_default(),
             value_builders: builders(&plan.value.columns),
-            header_builders: plan.headers.iter().map(|header| ColumnBuilder::new(header.sql_type(), 0)).collect(),
+            header_builders: plan
+                .headers
+                .iter()
+                .map(|header| ColumnBuilder::new(header.sql_type(), 0))
+                .collect(),
             rows: Rows::default(),
             event_time: EventTime::new(plan.timestamp_format.as_ref()),
             plan,
@@ -166,7 +170,10 @@ type Windowed<'k> = (Option<&'k [u8]>, (i64, i64));
 fn take_window<'k>(plan: &Plan, key: Option<&'k [u8]>) -> Result<Windowed<'k>, String> {
     let take = |key: Option<&'k [u8]>| match key.and_then(|key| key.split_last_chunk()) {
         Some((inner, time)) => Ok((Some(inner), i64::from_be_bytes(*time))),
-        None => Err(format!("the key has no window: it is shorter than {} bytes", if plan.session { 16 } else { 8 })),
+        None => Err(format!(
+            "the key has no window: it is shorter than {} bytes",
+            if plan.session { 16 } else { 8 }
+        )),
     };
     if plan.session {
         let (rest, start) = take(key)?;
@@ -180,7 +187,8 @@ fn take_window<'k>(plan: &Plan, key: Option<&'k [u8]>) -> Result<Windowed<'k>, S
 
 /// The value of a column over headers.
 fn header_value(header: &Header, record: &Record) -> Datum<'static> {
-    let bytes = |value: Option<&Bytes>| value.map_or(Datum::Null, |value| Datum::Bytes(value.to_vec().into()));
+    let bytes =
+        |value: Option<&Bytes>| value.map_or(Datum::Null, |value| Datum::Bytes(value.to_vec().into()));
     match header {
         Header::All => {
             let all = record.headers.iter().map(|header| {
@@ -212,7 +220,8 @@ fn event_times(
             *time = found;
         } else if !batch.is_deleted(row) && !refused[row] {
             refused[row] = true;
-            let why = wrong.remove(&row).unwrap_or_else(|| "its TIMESTAMP column is NULL or negative".to_owned());
+            let why =
+                wrong.remove(&row).unwrap_or_else(|| "its TIMESTAMP column is NULL or negative".to_owned());
             let message = format!("the row has no time: {why}");
             faults.push(RowFault { offset: batch.offsets[row], message });
         }

@@ -99,14 +99,18 @@ fn argument(given: &Given<'_>) -> Argument {
 /// The signature that fits where texts that are written down stand for dates and times: `GREATEST(D, '2022-06-14')`.
 fn with_texts_as_times(function: &ScalarFunction, given: &[Given<'_>]) -> Option<Resolved> {
     let text = |given: &Given<'_>| match given {
-        Given::Value(node) if node.sql_type == SqlType::Varchar => constant(node).filter(|text| !text.is_null()),
+        Given::Value(node) if node.sql_type == SqlType::Varchar => {
+            constant(node).filter(|text| !text.is_null())
+        }
         _ => None,
     };
     let untyped = |given| if text(given).is_some() { Argument::Value(None) } else { argument(given) };
     let arguments: Vec<_> = given.iter().map(untyped).collect();
     let resolved = function.resolve_with::<()>(&arguments, &mut |_, _| Err(())).ok()?;
-    let texts = given.iter().map(text).zip(&resolved.args).filter_map(|(text, wanted)| Some((text?, *wanted)));
-    let mut is_time = |(text, wanted): (Datum<'static>, SqlType)| wanted.is_temporal() && cast::datum(text, wanted).is_ok();
+    let texts =
+        given.iter().map(text).zip(&resolved.args).filter_map(|(text, wanted)| Some((text?, *wanted)));
+    let mut is_time =
+        |(text, wanted): (Datum<'static>, SqlType)| wanted.is_temporal() && cast::datum(text, wanted).is_ok();
     texts.into_iter().all(&mut is_time).then_some(resolved)
 }
 

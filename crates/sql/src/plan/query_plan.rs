@@ -5,8 +5,8 @@ use crate::expression::Node;
 use crate::function::keyed::KeyedFunction;
 use crate::parse::ast::JoinKind;
 use crate::{Format, FormatSpec, Header, Relation, RelationKind, SqlType};
-use millstream_format::sql::Layout;
 pub(crate) use millstream_format::sql::Columns as Fields;
+use millstream_format::sql::Layout;
 use std::sync::Arc;
 
 /// How records of a topic become batches: only the columns that the query needs.
@@ -139,7 +139,12 @@ impl Join {
     /// The types of the columns that it gives.
     pub(crate) fn types(&self) -> impl Iterator<Item = SqlType> {
         let key = if self.gives_key { self.key_types.as_slice() } else { &[] };
-        self.left.fields.iter().chain(&self.right.fields).map(|(_, sql_type)| *sql_type).chain(key.iter().copied())
+        self.left
+            .fields
+            .iter()
+            .chain(&self.right.fields)
+            .map(|(_, sql_type)| *sql_type)
+            .chain(key.iter().copied())
     }
 }
 

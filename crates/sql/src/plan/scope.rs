@@ -353,7 +353,8 @@ impl Scope {
                 continue;
             }
             for column in &source.relation.columns {
-                let fits = |slot: &usize| self.owners[*slot] == Some(owner) && self.columns[*slot].0 == column.name;
+                let fits =
+                    |slot: &usize| self.owners[*slot] == Some(owner) && self.columns[*slot].0 == column.name;
                 slots.extend((0..self.columns.len()).find(fits));
             }
         }
@@ -370,7 +371,9 @@ impl Scope {
     pub(super) fn is_key(&self, exprs: &[Expr]) -> bool {
         let keys = self.key_slots();
         let slot = |expr: &Expr| match &expr.kind {
-            ExprKind::Column { qualifier, name } => self.find(qualifier.as_ref(), name).ok().map(|(slot, _)| slot),
+            ExprKind::Column { qualifier, name } => {
+                self.find(qualifier.as_ref(), name).ok().map(|(slot, _)| slot)
+            }
             _ => None,
         };
         !keys.is_empty()

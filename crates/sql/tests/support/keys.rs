@@ -58,7 +58,9 @@ pub fn show_key(key: Option<&Bytes>, relation: Option<&Relation>) -> String {
     let Some(key) = key else { return "-".to_owned() };
     let Some(relation) = relation else { return show_value(Some(key)) };
     let (inner, window) = if relation.session {
-        let parts = key.split_last_chunk::<8>().and_then(|(rest, start)| Some((rest.split_last_chunk::<8>()?, start)));
+        let parts = key
+            .split_last_chunk::<8>()
+            .and_then(|(rest, start)| Some((rest.split_last_chunk::<8>()?, start)));
         let Some(((inner, end), start)) = parts else { return hex(key) };
         (inner, format!("@{}..{}", i64::from_be_bytes(*start), i64::from_be_bytes(*end)))
     } else if relation.window_ms.is_some() {

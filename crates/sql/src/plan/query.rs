@@ -329,7 +329,7 @@ impl Planner<'_, '_> {
             );
             return;
         }
-        for field in fields.iter() {
+        for field in fields {
             let name = Name { text: field.name.to_owned(), place: expr.place.clone() };
             let kind = ExprKind::Field { operand: Box::new(expr.clone()), name };
             let field_expr = Expr::new(kind, expr.place.clone());

@@ -630,7 +630,7 @@ async fn queries_end_with_what_duckdb_says_of_all_records_at_once() {
     let first = std::env::var("MILLSTREAM_SEED").ok().and_then(|text| text.parse().ok());
     let first = first.unwrap_or(1_u64);
     let mut duckdb = DuckDb::start();
-    for seed in first..first + rounds(24, 1) as u64 {
+    for seed in first..first + rounds(24, 5) as u64 {
         println!("MILLSTREAM_SEED={seed}");
         round(seed, &mut duckdb).await;
     }

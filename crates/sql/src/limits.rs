@@ -5,8 +5,14 @@ pub const SOURCE_BYTES_MAX: usize = 1 << 20;
 /// How many levels an expression may have, operators in a row counted like brackets: each level costs a few stack
 /// frames of the parser, the binder and the evaluators.
 pub const EXPRESSION_DEPTH_MAX: usize = 150;
+/// How many parts a list in a statement may have: columns, arguments, values of `IN`; each is compared with the others.
+pub const LIST_MAX: usize = 10_000;
+/// How many joins a query may have: each has state of its own, and the topics that come with it.
+pub const JOINS_MAX: usize = 50;
 /// How many mistakes one check reports before it stops.
 pub const DIAGNOSTICS_MAX: usize = 100;
+/// How many characters of a statement's mistake are said: expressions and types that it quotes may be long.
+pub const MESSAGE_CHARS_MAX: usize = 1_000;
 /// Rows in one micro-batch.
 pub const BATCH_ROWS_MAX: usize = 4_096;
 /// Bytes that one poll of one input asks for; with the records of one micro-batch this bounds what a task holds.
@@ -41,6 +47,10 @@ pub const RESTART_WAIT_MS_MIN: u64 = 50;
 pub const RESTART_WAIT_MS_MAX: u64 = 10_000;
 /// How often a running task asks the bus how far behind it is, in milliseconds.
 pub const LAG_INTERVAL_MS: u64 = 1_000;
+/// How often a task that gets nothing asks the bus whether there is something, in milliseconds.
+pub const IDLE_LAG_INTERVAL_MS: u64 = 10_000;
+/// A task that got nowhere for this long, although there is something to do, is not said to run, in milliseconds.
+pub const STALLED_AFTER_MS: u64 = 30_000;
 /// The longest text or bytes that an expression makes, in bytes: far above what one record takes, far below what hurts.
 pub const VALUE_BYTES_MAX: usize = 4 << 20;
 /// The most values that an array, map or struct made by an expression holds, those inside it included; each takes 32 bytes.
@@ -82,3 +92,6 @@ pub const SHARED_CHUNKS_MAX: usize = 8;
 pub const EXPRESSION_NODES_MAX: usize = 10_000;
 /// Hopping windows that a row may be in: each of them is a group of its own.
 pub const WINDOWS_PER_ROW_MAX: i64 = 10_000;
+/// How many types one type may hold, those inside them counted: types in types in types would have no end, and a type is
+/// kept for the life of the process.
+pub const TYPE_PARTS_MAX: usize = 10_000;

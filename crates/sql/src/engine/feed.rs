@@ -153,14 +153,13 @@ impl Feeds {
         start: StartOffset,
         plan: &ScanPlan,
     ) -> Result<Feed, BusError> {
-        let own = match open(&**bus, at, start).await {
-            Err(BusError::OffsetOutOfRange { .. }) => open(&**bus, at, StartOffset::Earliest).await?,
-            reader => reader?,
-        };
-        let next = own.positions().first().map_or(0, |(_, position)| *position);
+        // Whoever reads first opens a reader: a task that finds what it needs in the ring never has one.
+        let range = bus.offsets(at).await?;
+        let next = start.resolve(range, Isolation::ReadCommitted);
+        let next = if (range.earliest..=range.latest).contains(&next) { next } else { range.earliest };
         let shared = self.shared(at);
         shared.ring.lock().wanted.add(plan, &self.decoded);
-        Ok(Feed { bus: bus.clone(), shared, plan: plan.clone(), own: Some(own), next })
+        Ok(Feed { bus: bus.clone(), shared, plan: plan.clone(), own: None, next })
     }
 
     fn shared(&self, at: &TopicPartition) -> Arc<Shared> {

@@ -6,6 +6,7 @@
 //! tables that streams are joined with are read to their end first: a stream's row finds what the table holds now.
 
 use super::feed::{Chunk, Feed, Feeds};
+use super::forget;
 use super::running::QueryMetrics;
 use super::stage::Stage;
 use crate::batch::Batch;
@@ -106,6 +107,7 @@ impl Inputs {
             stage.inputs.iter().map(|scan| TopicPartition::new(scan.topic.clone(), partition)).collect();
         let committed = bus.committed(group, &places).await;
         let committed = committed.map_err(SqlError::bus(format!("reading the offsets of `{group}`")))?;
+        let committed: Vec<_> = committed.into_iter().map(forget::valid).collect();
         let mut sources = Vec::new();
         let first_start = committed.iter().all(Option::is_none);
         for ((scan, at), committed) in stage.inputs.iter().zip(places).zip(committed) {

@@ -1,12 +1,13 @@
 //! Persistent queries from start to end: started, replaced, paused, resumed, terminated, dropped with what they fill.
 
+use super::forget::forget;
 use super::running::Running;
 use super::{Engine, supervise};
 use crate::operator::Graph;
 use crate::parse::Place;
 use crate::parse::ast::Name;
 use crate::plan::query_plan::{PersistentQuery, Sink};
-use crate::plan::{Action, PlannedStatement};
+use crate::plan::{Action, PlannedStatement, explain_growth};
 use crate::{Origin, QueryState, RelationKind, SqlError, StatementResult};
 use millstream_model::{Diagnostic, nearest};
 use std::sync::Arc;
@@ -24,34 +25,29 @@ impl Engine {
         let id = query.id.clone();
         let relation = &query.sink.relation;
         let known = self.queries.read().get(&id).cloned();
-        if let Some(known) = known {
-            if same(&known.query, &query) {
-                self.catalog.write().insert((**relation).clone());
-                return Ok(StatementResult::Started {
-                    message: format!("query {id} is running already"),
-                    id,
-                });
-            }
-            if let Some(place) = replaces
-                && state_of(&known.query) != state_of(&query)
-            {
-                let mistake = Diagnostic::error(
-                    "sql-replace",
-                    format!("query {id} cannot be replaced in place"),
-                )
-                .label("what it remembers would not fit the new statement")
-                .help(format!(
-                    "DROP {} {}; and create it anew: filters and columns without aggregates may change",
-                    relation.kind.word().to_uppercase(),
-                    relation.name
-                ))
-                .at(place.clone());
-                return Err(SqlError::Mistakes(vec![mistake]));
-            }
+        if let Some(known) = &known
+            && same(&known.query, &query)
+        {
+            self.catalog.write().insert((**relation).clone());
+            return Ok(StatementResult::Started { message: format!("query {id} is running already"), id });
+        }
+        // One that was terminated has left its offsets and state, too.
+        let before = known.as_ref().map(|known| known.query.clone());
+        let before = before.or_else(|| self.ended.read().get(&id).cloned());
+        if let (Some(place), Some(before)) = (replaces, before)
+            && state_of(&before) != state_of(&query)
+        {
+            return Err(SqlError::Mistakes(vec![does_not_fit(&query, place)]));
+        }
+        if known.is_some() {
             self.terminate(&id).await;
         }
+        self.ended.write().remove(&id);
         self.catalog.write().insert((**relation).clone());
-        let message = format!("query {id} fills {} {}", relation.kind.word(), relation.name);
+        let mut message = format!("query {id} fills {} {}", relation.kind.word(), relation.name);
+        if let Some(growth) = explain_growth(&query.plan) {
+            message = format!("{message}; it remembers {growth}");
+        }
         let running = Running::new(query);
         if paused {
             running.set_paused();
@@ -74,9 +70,8 @@ impl Engine {
     }
 
     /// Ends the queries that `planned` does not start, or starts differently.
-    pub(super) async fn end_others(&self, planned: &[PlannedStatement]) {
+    pub(super) async fn end_others(&self, planned: impl Iterator<Item = &PlannedStatement>) {
         let wanted: Vec<_> = planned
-            .iter()
             .filter_map(|statement| match &statement.action {
                 Action::Start { query, .. } => Some(query),
                 _ => None,
@@ -108,9 +103,18 @@ impl Engine {
     pub(super) async fn end(&self, id: Option<&Name>) -> Result<StatementResult, SqlError> {
         let ids = self.meant(id)?;
         for id in &ids {
-            self.terminate(id).await;
+            self.end_one(id).await;
         }
         Ok(StatementResult::Done(said(id, &ids, "ended")))
+    }
+
+    /// Ends a query, and remembers what it was for another start or for its end with what it fills.
+    async fn end_one(&self, id: &Arc<str>) {
+        let query = self.queries.read().get(id).map(|running| running.query.clone());
+        self.terminate(id).await;
+        if let Some(query) = query.filter(|query| query.sink.relation.origin == Origin::Query(id.clone())) {
+            self.ended.write().insert(id.clone(), query);
+        }
     }
 
     /// Ends the tasks of queries, and keeps the queries.
@@ -178,7 +182,13 @@ impl Engine {
             return Err(SqlError::Mistakes(vec![mistake]));
         }
         for id in makes {
-            self.terminate(&id).await;
+            self.end_one(&id).await;
+        }
+        if let Origin::Query(id) = &relation.origin {
+            let ended = self.ended.write().remove(id);
+            if let Some(query) = ended {
+                forget(&*self.bus, &query).await?;
+            }
         }
         self.catalog.write().remove(&name.text);
         if delete_topic {
@@ -193,6 +203,19 @@ impl Engine {
         }
         Ok(StatementResult::Done(format!("{} {} dropped", kind.word(), name.text)))
     }
+}
+
+/// `OR REPLACE` of a query whose state would begin anew.
+fn does_not_fit(query: &PersistentQuery, place: &Place) -> Diagnostic {
+    let relation = &query.sink.relation;
+    Diagnostic::error("sql-replace", format!("query {} cannot be replaced in place", query.id))
+        .label("what it remembers would not fit the new statement")
+        .help(format!(
+            "DROP {} {}; and create it anew: filters and columns without aggregates may change",
+            relation.kind.word().to_uppercase(),
+            relation.name
+        ))
+        .at(place.clone())
 }
 
 /// What became of which queries, in words.

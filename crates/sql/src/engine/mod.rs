@@ -4,10 +4,11 @@ mod assert;
 mod connectors;
 mod execute;
 mod feed;
+mod forget;
+mod inputs;
 mod inserts;
 mod lifecycle;
 mod materialized;
-mod inputs;
 mod poison;
 mod print;
 mod pull;
@@ -30,19 +31,20 @@ pub use inserts::InsertStream;
 
 use crate::connector::Connectors;
 use crate::parse::Variables;
+use crate::plan::query_plan::PersistentQuery;
 use crate::plan::{Action, plan_with};
 use crate::{
     Catalog, Executed, Execution, PushQuery, QueryState, QueryStatus, Session, SqlError, StatementResult,
 };
+use feed::Feeds;
 use millstream_bus::Bus;
+use millstream_format::registry::SchemaRegistry;
 use millstream_model::metric::{Collect, Page};
 use millstream_model::{Clock, Diagnostic, Severity};
-use millstream_format::registry::SchemaRegistry;
 use parking_lot::RwLock;
-use feed::Feeds;
 use running::Running;
 pub use saved::STATEMENT_TOPIC;
-use saved::{Broken, Saved, State};
+use saved::{Broken, Kept, Saved, State};
 use slots::Slots;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,6 +58,8 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     catalog: RwLock<Catalog>,
     queries: RwLock<BTreeMap<Arc<str>, Arc<Running>>>,
+    /// Queries that were terminated, whose offsets and state are there for another start.
+    ended: RwLock<BTreeMap<Arc<str>, Arc<PersistentQuery>>>,
     /// Held while statements run: one list of statements after the other.
     statements: tokio::sync::Mutex<()>,
     /// This process' share of the tasks.
@@ -83,6 +87,7 @@ impl Engine {
             clock,
             catalog: RwLock::new(catalog),
             queries: RwLock::default(),
+            ended: RwLock::default(),
             statements: tokio::sync::Mutex::default(),
             slots: Slots::all(),
             feeds: Arc::default(),
@@ -194,29 +199,52 @@ impl Engine {
         if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
             return Err(SqlError::Mistakes(mistakes));
         }
-        let mut states = vec![State::Running; planned.len()];
-        if let Some(saved) = &*self.saved.lock().await {
-            let (kept, broken) = saved.plan(&mut checked);
-            for (statement, state) in kept {
-                planned.push(statement);
-                states.push(state);
-            }
-            *self.broken.write() = broken;
-        }
-        self.end_others(&planned).await;
+        let kept = self.kept(&mut checked).await;
+        self.end_others(planned.iter().chain(kept.iter().map(|kept| &kept.statement))).await;
         *self.catalog.write() = catalog;
         let mut results = Vec::new();
-        for (statement, state) in planned.into_iter().zip(states) {
-            results.push(match (statement.action, state) {
-                (Action::Start { query, .. }, State::Paused) => self.start(query, None, true).await?,
-                (Action::Start { query, .. }, State::Terminated) => {
-                    self.catalog.write().insert((*query.sink.relation).clone());
-                    StatementResult::Done(format!("query {} stays ended", query.id))
+        for statement in planned {
+            results.push(self.run(statement.action, &mut Session::default()).await?);
+        }
+        for Kept { key, statement, state } in kept {
+            match self.again(statement.action, state).await {
+                Ok(result) => results.push(result),
+                Err(error) => {
+                    tracing::warn!(key, %error, "a kept statement could not be done; the rest goes on");
+                    self.broken.write().push(Broken::new(key, statement.sql, &error));
                 }
-                (action, _) => self.run(action, &mut Session::default()).await?,
-            });
+            }
         }
         Ok(results)
+    }
+
+    /// The kept statements that work over `catalog`; those that do not are listed with the reason.
+    async fn kept(&self, catalog: &mut Catalog) -> Vec<Kept> {
+        let saved = self.saved.lock().await;
+        let Some(saved) = &*saved else { return Vec::new() };
+        for text in saved.texts() {
+            // What is not known then is missing in this statement only, and said there.
+            if let Err(error) = self.infer(catalog, text, &Variables::off()).await {
+                tracing::warn!(%error, statement = text, "the columns of a kept statement are not known");
+            }
+        }
+        let (kept, broken) = saved.plan(catalog);
+        *self.broken.write() = broken;
+        kept
+    }
+
+    /// Does what a kept statement did.
+    async fn again(&self, action: Action, state: State) -> Result<StatementResult, SqlError> {
+        match (action, state) {
+            (Action::Start { query, .. }, State::Paused) => self.start(query, None, true).await,
+            (Action::Start { query, .. }, State::Terminated) => {
+                self.catalog.write().insert((*query.sink.relation).clone());
+                let message = format!("query {} stays ended", query.id);
+                self.ended.write().insert(query.id.clone(), query);
+                Ok(StatementResult::Done(message))
+            }
+            (action, _) => self.run(action, &mut Session::default()).await,
+        }
     }
 
     /// Keeps what a statement that was done has made, where statements are kept.
@@ -242,7 +270,8 @@ impl Engine {
 
     /// Every persistent query, sorted by id.
     pub fn queries(&self) -> Vec<QueryStatus> {
-        let mut all: Vec<QueryStatus> = self.queries.read().values().map(|running| running.status()).collect();
+        let mut all: Vec<QueryStatus> =
+            self.queries.read().values().map(|running| running.status()).collect();
         all.extend(self.broken.read().iter().map(Broken::status));
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all

@@ -1,6 +1,6 @@
 //! A running persistent query: its tasks, and what is known of it.
 
-use crate::limits::STOP_WAIT_MS;
+use crate::limits::{STALLED_AFTER_MS, STOP_WAIT_MS};
 use crate::plan::query_plan::PersistentQuery;
 use crate::{QueryState, QueryStatus};
 use millstream_model::metric::{Counter, Gauge};
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// What the tasks of one query count.
 #[derive(Debug, Default)]
@@ -27,6 +28,33 @@ pub(super) struct TaskStatus {
     pub(super) lag: Gauge,
     /// Why it is not running, until it is again.
     pub(super) cause: Mutex<Option<String>>,
+    /// What it is about and since when, for as long as it is this process' to do.
+    about: Mutex<Option<(&'static str, Instant)>>,
+}
+
+impl TaskStatus {
+    /// It got somewhere, and is about this now.
+    pub(super) fn is_about(&self, what: &'static str) {
+        *self.about.lock() = Some((what, Instant::now()));
+    }
+
+    /// Another process does its work.
+    pub(super) fn is_elsewhere(&self) {
+        *self.about.lock() = None;
+        *self.cause.lock() = None;
+        self.lag.set(0);
+    }
+
+    /// Why it makes no progress, where it does not.
+    fn trouble(&self) -> Option<String> {
+        if let Some(cause) = &*self.cause.lock() {
+            return Some(cause.clone());
+        }
+        let (what, since) = (*self.about.lock())?;
+        let still = Instant::now().saturating_duration_since(since);
+        let stalled = still >= Duration::from_millis(STALLED_AFTER_MS);
+        stalled.then(|| format!("no progress for {} s: {what}", still.as_secs()))
+    }
 }
 
 /// A persistent query that was started.
@@ -72,7 +100,7 @@ impl Running {
 
     pub(super) fn status(&self) -> QueryStatus {
         let tasks = self.tasks.lock();
-        let cause = tasks.iter().find_map(|task| task.cause.lock().clone());
+        let cause = tasks.iter().find_map(|task| task.trouble());
         let relation = &self.query.sink.relation;
         QueryStatus {
             id: self.query.id.to_string(),

@@ -46,6 +46,15 @@ pub(super) struct Broken {
 }
 
 impl Broken {
+    /// A kept statement that was fine, but could not be done.
+    pub(super) fn new(key: String, sql: String, cause: &SqlError) -> Self {
+        let cause = match cause {
+            SqlError::Mistakes(mistakes) => mistakes.first().map(words).unwrap_or_default(),
+            other => other.to_string(),
+        };
+        Self { key, sql, cause }
+    }
+
     /// As `SHOW QUERIES` lists it.
     pub(super) fn status(&self) -> QueryStatus {
         QueryStatus {
@@ -63,6 +72,15 @@ impl Broken {
             restarts: 0,
         }
     }
+}
+
+/// A kept statement that was planned again.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// What it made.
+    pub(super) key: String,
+    pub(super) statement: PlannedStatement,
+    pub(super) state: State,
 }
 
 /// The kept statements.
@@ -122,9 +140,14 @@ impl Saved {
         Ok(saved)
     }
 
+    /// The text of every kept statement.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.entries.values().map(|entry| entry.sql.as_str())
+    }
+
     /// Plans every kept statement over `catalog`: in their order, and again those that need later ones, until no more of
     /// them work. Gives the statements, each with what its query is to do, and those that do not work.
-    pub(super) fn plan(&self, catalog: &mut Catalog) -> (Vec<(PlannedStatement, State)>, Vec<Broken>) {
+    pub(super) fn plan(&self, catalog: &mut Catalog) -> (Vec<Kept>, Vec<Broken>) {
         let mut waiting: Vec<(&String, &Entry)> = self.entries.iter().collect();
         waiting.sort_by_key(|(_, entry)| entry.order);
         let mut planned = Vec::new();
@@ -139,7 +162,8 @@ impl Saved {
                 let mistake = mistakes.into_iter().find(|mistake| mistake.severity == Severity::Error);
                 let Some(mistake) = mistake else {
                     *catalog = tried;
-                    planned.extend(statements.into_iter().map(|statement| (statement, entry.state)));
+                    let kept = |statement| Kept { key: (*key).clone(), statement, state: entry.state };
+                    planned.extend(statements.into_iter().map(kept));
                     return false;
                 };
                 let cause = words(&mistake);

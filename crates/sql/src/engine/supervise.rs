@@ -35,6 +35,7 @@ pub(super) fn start(
     let weak = Arc::downgrade(running);
     let supervisor = tokio::spawn(async move {
         let opening = Arc::new(TaskStatus::default());
+        opening.is_about("looking at its topics");
         if let Some(running) = weak.upgrade() {
             running.tasks.lock().push(opening.clone());
         }
@@ -160,7 +161,7 @@ async fn keep_running(task: Task, mut slots: Slots, stop: watch::Receiver<bool>)
             Some(Ok((Ok(Ended::Stopped), _))) | None => return,
             Some(Ok((Ok(Ended::Lost), _))) => {
                 suspects = Suspects::default();
-                task.status.lag.set(0);
+                task.status.is_elsewhere();
                 continue;
             }
             Some(Ok((Err(error), after))) => {

@@ -11,7 +11,8 @@ use super::running::{QueryMetrics, TaskStatus};
 use super::stage::{Stage, prefix};
 use super::topics::ensure;
 use crate::limits::{
-    APPEND_BYTES_MAX, CAUSE_CHARS_MAX, LAG_INTERVAL_MS, RECORD_FRAME_BYTES, RESULT_BYTES_MAX,
+    APPEND_BYTES_MAX, CAUSE_CHARS_MAX, IDLE_LAG_INTERVAL_MS, LAG_INTERVAL_MS, RECORD_FRAME_BYTES,
+    RESULT_BYTES_MAX,
 };
 use crate::operator::{Encoded, Graph, Processed, RowFault};
 use crate::plan::query_plan::NullKey;
@@ -60,6 +61,7 @@ struct Attempt<'t> {
     /// The offsets of the last commit.
     committed: Vec<(TopicPartition, CommittedOffset)>,
     lag_checked: Option<Instant>,
+    idle_checked: Option<Instant>,
 }
 
 /// A topic and how many partitions it has.
@@ -84,8 +86,10 @@ impl Task {
         suspects: &mut Suspects,
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), SqlError> {
+        self.status.is_about("opening its output and loading its state");
         let mut attempt = self.open().await?;
         *self.status.cause.lock() = None;
+        self.status.is_about("reading");
         loop {
             let next = attempt.inputs.next(&suspects.careful_until, &self.query_id, &self.metrics);
             let slices = tokio::select! {
@@ -122,6 +126,7 @@ impl Task {
             pending,
             committed,
             lag_checked: None,
+            idle_checked: None,
         })
     }
 }
@@ -131,9 +136,10 @@ impl Attempt<'_> {
     async fn take(&mut self, slices: &[Slice], suspects: &mut Suspects) -> Result<(), SqlError> {
         let positions = self.inputs.positions();
         if slices.is_empty() && positions == self.committed {
-            self.task.status.lag.set(0);
-            return self.inputs.forget(&*self.task.bus).await;
+            return self.idle().await;
         }
+        self.idle_checked = None;
+        self.task.status.is_about("committing");
         let now = self.task.clock.now();
         let mut made = Made::default();
         for slice in slices {
@@ -141,7 +147,24 @@ impl Attempt<'_> {
         }
         self.commit(made, &positions, now).await?;
         self.committed = positions;
-        self.measure_lag().await
+        self.measure_lag().await?;
+        self.task.status.is_about("reading");
+        Ok(())
+    }
+
+    /// Nothing came. Whether there is nothing is asked now and then: a reader that gives nothing may be cut off.
+    async fn idle(&mut self) -> Result<(), SqlError> {
+        let now = Instant::now();
+        let interval = Duration::from_millis(IDLE_LAG_INTERVAL_MS);
+        if self.idle_checked.is_none_or(|last| now.duration_since(last) >= interval) {
+            self.idle_checked = Some(now);
+            let lag = self.inputs.lag(&*self.task.bus).await?;
+            self.task.status.lag.set(lag);
+            if lag == 0 {
+                self.task.status.is_about("reading");
+            }
+        }
+        self.inputs.forget(&*self.task.bus).await
     }
 
     /// Runs some records of one input.

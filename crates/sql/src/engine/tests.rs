@@ -190,7 +190,7 @@ async fn the_statements_of_a_shell_work() {
     assert_eq!(run("SHOW TOPICS;").await, [["press", "1"], ["s", "3"]]);
     assert_eq!(
         run("CREATE TABLE n WITH (KAFKA_TOPIC='n') AS SELECT id, COUNT(*) AS c FROM s GROUP BY id;").await,
-        [["query CTAS_N fills table N"]]
+        [["query CTAS_N fills table N; it remembers about 72 bytes per key"]]
     );
     assert_eq!(run("DESCRIBE n;").await, [["ID", "VARCHAR (primary key)"], ["C", "BIGINT"]]);
     assert_eq!(run("LIST STREAMS;").await.len(), 2);

@@ -1,6 +1,7 @@
 //! `EXPLAIN`: a plan in words, one line per step.
 
 use super::Action;
+use super::explain_join::{ENTRY_BYTES, row_bytes};
 use super::query_plan::{Group, PlanNode, QueryPlan, ScanColumn, Step};
 use crate::parse::ast::{Emit, WindowKind};
 use millstream_model::format_duration;
@@ -54,7 +55,8 @@ fn node(node: &PlanNode) -> (String, String) {
 fn of_step(step: &Step) -> (String, String) {
     match step {
         Step::Keyed(keyed) => {
-            ("Memory".to_owned(), format!("{}, one value per key, changelog", keyed.function.name))
+            let name = keyed.function.name;
+            ("Memory".to_owned(), format!("{name}, about {ENTRY_BYTES} bytes per key, changelog"))
         }
         Step::Filter(node) => (
             "Filter".to_owned(),
@@ -65,13 +67,42 @@ fn of_step(step: &Step) -> (String, String) {
             let names: Vec<_> = explode.calls.iter().map(|call| call.function.name).collect();
             ("Explode".to_owned(), names.join(", "))
         }
-        Step::Retract(_) => {
-            ("Retract".to_owned(), "the last row of every primary key is remembered, changelog".to_owned())
+        Step::Retract(retract) => {
+            let bytes = ENTRY_BYTES + row_bytes(&retract.fields);
+            let detail = format!(
+                "the last row of every primary key is remembered, about {bytes} bytes each, changelog"
+            );
+            ("Retract".to_owned(), detail)
         }
         Step::Group(group) => ("Group".to_owned(), of_group(group)),
         Step::Subscribe(subscribe) => super::explain_join::of_subscribe(subscribe),
         Step::Resolve(resolve) => super::explain_join::of_resolve(resolve),
     }
+}
+
+/// What a query remembers for as long as there are keys, one part after the other; `None` where time bounds it all.
+pub(crate) fn growth(plan: &QueryPlan) -> Option<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for node in &plan.nodes {
+        parts.extend(match node {
+            PlanNode::Join { join, .. } => super::explain_join::growth(join),
+            PlanNode::Step { step: Step::Group(group), .. } if group.window.is_none() => {
+                Some(format!("{} bytes per key", group_bytes(group)))
+            }
+            PlanNode::Step { step: Step::Keyed(_), .. } => Some(format!("about {ENTRY_BYTES} bytes per key")),
+            PlanNode::Step { step: Step::Retract(retract), .. } => {
+                let bytes = ENTRY_BYTES + row_bytes(&retract.fields);
+                Some(format!("about {bytes} bytes per row of the table"))
+            }
+            _ => None,
+        });
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn group_bytes(group: &Group) -> String {
+    let (least, most) = group.state_bytes();
+    if least == most { format!("about {least}") } else { format!("{least} to {most}") }
 }
 
 fn of_group(group: &Group) -> String {
@@ -86,8 +117,7 @@ fn of_group(group: &Group) -> String {
         };
         format!("{kind}, grace {}", ms(window.grace_ms))
     });
-    let (least, most) = group.state_bytes();
-    let bytes = if least == most { format!("about {least}") } else { format!("{least} to {most}") };
+    let bytes = group_bytes(group);
     let per = if group.window.is_some() { "key and window" } else { "key" };
     let emit = if group.emit == Emit::Final { "emitted when closed" } else { "every change emitted" };
     format!("{window}, {emit}, {bytes} bytes per {per}, changelog")

@@ -6,12 +6,12 @@ use millstream_model::format_duration;
 use std::time::Duration;
 
 /// What an entry of a hash table takes beside its key and row, in bytes.
-const ENTRY_BYTES: usize = 64;
+pub(super) const ENTRY_BYTES: usize = 64;
 /// What a text, or another value of any length, is taken to be, in bytes.
 const TEXT_BYTES: usize = 24;
 
 /// About how many bytes a remembered row takes.
-fn row_bytes(fields: &Fields) -> usize {
+pub(super) fn row_bytes(fields: &Fields) -> usize {
     fields.iter().map(|(_, sql_type)| value_bytes(*sql_type)).sum()
 }
 
@@ -57,6 +57,22 @@ pub(super) fn of_join(join: &Join) -> (String, String) {
         ),
     };
     (join.kind.word().to_owned(), detail)
+}
+
+/// What a join remembers for as long as its keys are there; `None` where its rows have a time.
+pub(super) fn growth(join: &Join) -> Option<String> {
+    let key = key_bytes(&join.key_types);
+    let (left, right) = (row_bytes(&join.left.fields), row_bytes(&join.right.fields));
+    match join.method {
+        JoinMethod::Streams { .. } => None,
+        JoinMethod::StreamTable => Some(format!("about {} bytes per key of the table", key + right)),
+        JoinMethod::Tables => Some(format!("about {} bytes per key of either table", key + left + right)),
+        JoinMethod::Foreign => Some(format!(
+            "about {} bytes per row of the left table and {} of the right one",
+            key + left,
+            key + right
+        )),
+    }
 }
 
 pub(super) fn of_exchange(exchange: &Exchange) -> (String, String) {

@@ -27,12 +27,13 @@ mod statement;
 mod tests;
 mod types;
 
+use crate::limits::MESSAGE_CHARS_MAX;
 use crate::parse::Place;
 use crate::parse::Variables;
 use crate::parse::ast::{ConnectorKind, Name, Show};
 use crate::{Catalog, Relation, RelationKind, SqlType};
 pub(crate) use create::{WantedSchema, wanted_schemas};
-pub(crate) use explain::of_plan as explain_plan;
+pub(crate) use explain::{growth as explain_growth, of_plan as explain_plan};
 pub use property::{PROPERTIES, Property};
 use millstream_model::{Diagnostic, Severity};
 use query_plan::{Insert, PersistentQuery, QueryPlan};
@@ -194,7 +195,18 @@ pub(crate) fn plan_with(
         mistakes.extend(found);
     }
     mistakes.sort_by_key(|mistake| mistake.span.as_ref().map_or(0, |span| span.range.start));
+    mistakes.iter_mut().for_each(shorten);
     (planned, mistakes)
+}
+
+/// Cuts what a mistake says where it repeats too much of the statement: its place says where it stands.
+fn shorten(mistake: &mut Diagnostic) {
+    for text in [&mut mistake.message, &mut mistake.label].into_iter().chain(&mut mistake.help) {
+        if let Some((at, _)) = text.char_indices().nth(MESSAGE_CHARS_MAX) {
+            text.truncate(at);
+            text.push('…');
+        }
+    }
 }
 
 impl PlannedStatement {

@@ -5,6 +5,7 @@
 pub mod case;
 pub mod deadly;
 pub mod keys;
+pub mod watched;
 
 use millstream_bus::{Bus, Position, ReceivedRecord, Record, StartOffset, TopicPartition};
 use millstream_bus::{FetchLimit, Isolation};
@@ -73,7 +74,9 @@ async fn progress(bus: &Arc<dyn Bus>, engine: &Engine) -> (i64, i64) {
                 let end = bus.offsets(&at).await.unwrap().stable;
                 let mut least: Option<i64> = None;
                 // A stage that reads a topic once more has offsets of its own.
-                for group in std::iter::once(group.clone()).chain((1..9).map(|stage| format!("{group}-{stage}"))) {
+                for group in
+                    std::iter::once(group.clone()).chain((1..9).map(|stage| format!("{group}-{stage}")))
+                {
                     let committed = bus.committed(&group, std::slice::from_ref(&at)).await.unwrap();
                     let found = committed[0].as_ref().map(|committed| committed.offset);
                     least = [least, found].into_iter().flatten().min();
@@ -90,4 +93,19 @@ async fn progress(bus: &Arc<dyn Bus>, engine: &Engine) -> (i64, i64) {
 pub fn record(key: Option<&str>, value: Option<&str>, timestamp: i64) -> Record {
     let bytes = |text: &str| bytes::Bytes::copy_from_slice(text.as_bytes());
     Record::new(key.map(bytes), value.map(bytes), Timestamp(timestamp))
+}
+
+/// A small generator of numbers that are the same in every run.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+
+    /// A place in a list of this many.
+    pub fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.roll(u64::try_from(len).unwrap())).unwrap()
+    }
 }

@@ -115,13 +115,20 @@ impl Diagnostic {
     }
 }
 
+/// The longest names that are compared, in bytes: the work is the product of two lengths, and nobody mistypes a longer one.
+const NAME_BYTES_MAX: usize = 300;
+
 /// The candidate closest to what was typed, if any is close enough to be meant.
 ///
 /// Distance is Damerau–Levenshtein (restricted) without letter case; at most a third of the longer name, at least one edit.
 pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if typed.len() > NAME_BYTES_MAX {
+        return None;
+    }
     let typed = typed.to_lowercase();
     candidates
         .into_iter()
+        .filter(|candidate| candidate.len() <= NAME_BYTES_MAX)
         .map(|candidate| (distance(&typed, &candidate.to_lowercase()), candidate))
         .filter(|(edits, candidate)| {
             *edits <= (typed.chars().count().max(candidate.chars().count()) / 3).max(1)
@@ -161,6 +168,8 @@ mod tests {
         assert_eq!(nearest("tpoic", names), Some("topic"));
         assert_eq!(nearest("Mode", names), Some("mode"));
         assert_eq!(nearest("frequency", names), None);
+        let long = "a".repeat(1 << 20);
+        assert_eq!(nearest(&long, [long.as_str()]), None);
     }
 
     #[test]

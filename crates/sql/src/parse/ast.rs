@@ -11,6 +11,7 @@ pub use statement::{
     Assertion, ColumnDeclaration, ConnectorKind, CreateAs, Declare, KeyWord, OnExisting, RelationKind, Show, Statement,
     StatementKind, WithOption,
 };
+pub(crate) use type_name::check_size;
 pub use type_name::{TypeKind, TypeName};
 
 use super::token::Place;

@@ -3,6 +3,7 @@
 use super::ast::{Emit, Join, JoinKind, Name, Query, SelectItem, Source, WithOption};
 use super::token::TokenKind;
 use super::{Mistake, Parser};
+use crate::limits::JOINS_MAX;
 use millstream_model::Diagnostic;
 
 impl Parser<'_> {
@@ -22,6 +23,14 @@ impl Parser<'_> {
         let from = self.source()?;
         let mut joins = Vec::new();
         while let Some(join) = self.join()? {
+            if joins.len() == JOINS_MAX {
+                return Err(Box::new(
+                    Diagnostic::error("sql-too-long", format!("there are more than {JOINS_MAX} joins"))
+                        .label("one too many")
+                        .help("join some of them into a stream or table of its own first")
+                        .at(join.source.name.place),
+                ));
+            }
             joins.push(join);
         }
         if self.peek().is_symbol(",") {

@@ -3,7 +3,7 @@
 use super::ast::{BinaryOp, Expr, ExprKind, Literal, Name, TypeName};
 use super::token::TokenKind;
 use super::{Mistake, Parser, Place, too_deep};
-use crate::limits::EXPRESSION_DEPTH_MAX;
+use crate::limits::{EXPRESSION_DEPTH_MAX, LIST_MAX};
 use millstream_format::sql::Decimal;
 use millstream_model::Diagnostic;
 
@@ -395,6 +395,14 @@ impl Parser<'_> {
     ) -> Result<Vec<T>, Mistake> {
         let mut all = vec![one(self)?];
         while self.take_symbol(",") {
+            if all.len() == LIST_MAX {
+                return Err(Box::new(
+                    Diagnostic::error("sql-too-long", format!("the list has more than {LIST_MAX} parts"))
+                        .label("too many")
+                        .help("split it over several statements, or hold what it lists in a table and join with it")
+                        .at(self.peek().place.clone()),
+                ));
+            }
             all.push(one(self)?);
         }
         Ok(all)

@@ -21,7 +21,7 @@ pub use token::Place;
 pub use variables::Variables;
 pub(crate) use window::unit_ms;
 
-use crate::limits::{DIAGNOSTICS_MAX, EXPRESSION_DEPTH_MAX};
+use crate::limits::{DIAGNOSTICS_MAX, EXPRESSION_DEPTH_MAX, SOURCE_BYTES_MAX};
 use ast::{Name, Statement};
 use millstream_model::{Diagnostic, nearest};
 use token::{Token, TokenKind};
@@ -36,7 +36,7 @@ pub fn parse(source: &str) -> (Vec<Statement>, Vec<Diagnostic>) {
 pub fn parse_with(source: &str, variables: &mut Variables) -> (Vec<Statement>, Vec<Diagnostic>) {
     let (tokens, mut mistakes) = lexer::tokens(source);
     let unreadable = !mistakes.is_empty();
-    let mut parser = Parser { tokens, at: 0, depth: 0, variables };
+    let mut parser = Parser { tokens, at: 0, depth: 0, variables, room: SOURCE_BYTES_MAX };
     let mut statements = Vec::new();
     while !parser.at_end() && mistakes.len() < DIAGNOSTICS_MAX {
         if parser.take_symbol(";") {
@@ -76,6 +76,8 @@ struct Parser<'v> {
     at: usize,
     depth: usize,
     variables: &'v mut Variables,
+    /// How many bytes the values of variables may still have.
+    room: usize,
 }
 
 /// Words that are never names unless they are quoted.
@@ -143,7 +145,7 @@ impl Parser<'_> {
         if self.variables.off {
             return (mistakes, Vec::new());
         }
-        let changes = variables::expand(&mut self.tokens, self.at, self.variables, &mut mistakes);
+        let changes = variables::expand(&mut self.tokens, self.at, self.variables, &mut self.room, &mut mistakes);
         (mistakes, changes)
     }
 

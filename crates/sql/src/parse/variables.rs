@@ -3,6 +3,7 @@
 use super::Mistake;
 use super::lexer::{self, variable};
 use super::token::{Place, Token, TokenKind};
+use crate::limits::SOURCE_BYTES_MAX;
 use millstream_model::{Diagnostic, nearest};
 use std::collections::BTreeMap;
 
@@ -83,8 +84,9 @@ impl Variables {
         Ok(tokens)
     }
 
-    /// `text` with every known `${name}` replaced; `$${name}` is `${name}` itself, and unknown ones stay.
-    pub(super) fn fill(&self, text: &str) -> String {
+    /// `text` with every known `${name}` replaced; `$${name}` is `${name}` itself, and unknown ones stay. Values count against
+    /// `room`; `None` where it is not enough.
+    fn fill(&self, text: &str, room: &mut usize) -> Option<String> {
         let mut filled = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(at) = rest.find('$') {
@@ -98,6 +100,7 @@ impl Variables {
             } else if let Some((name, value)) =
                 variable(from).and_then(|name| Some((name, self.value(name)?)))
             {
+                *room = room.checked_sub(value.len())?;
                 filled.push_str(value);
                 rest = from.get(name.len() + 3..).unwrap_or_default();
             } else {
@@ -106,7 +109,7 @@ impl Variables {
             }
         }
         filled.push_str(rest);
-        filled
+        Some(filled)
     }
 }
 
@@ -117,49 +120,70 @@ pub(super) struct Change {
     pub(super) text: String,
 }
 
-/// Puts the variables into the tokens from `first` up to the next semicolon; says what changed, and what is wrong.
+/// "The statements become too long": variables in variables grow without end.
+fn too_long(place: Place) -> Diagnostic {
+    Diagnostic::error("sql-variable", "with the values of its variables the text becomes too long")
+        .label(format!("the values have more than {SOURCE_BYTES_MAX} bytes together"))
+        .help("define shorter values, or send the statements one by one")
+        .at(place)
+}
+
+fn ends(token: &Token) -> bool {
+    matches!(token.kind, TokenKind::End | TokenKind::Symbol(";"))
+}
+
+/// Puts the variables into the tokens from `first` up to the next semicolon; says what changed, and what is wrong. Values
+/// count against `room`.
 pub(super) fn expand(
     tokens: &mut Vec<Token>,
     first: usize,
     variables: &Variables,
+    room: &mut usize,
     mistakes: &mut Vec<Diagnostic>,
 ) -> Vec<Change> {
-    let mut changes = Vec::new();
-    let mut at = first;
-    while let Some(token) = tokens.get_mut(at) {
-        at += 1;
+    let (mut changes, mut made) = (Vec::new(), Vec::new());
+    let end = tokens.iter().skip(first).position(ends).map_or(tokens.len(), |length| first + length);
+    let part = tokens.get_mut(first..end).unwrap_or_default();
+    let grows = part.iter().any(|token| matches!(token.kind, TokenKind::Variable(_)));
+    for token in part {
+        let place = token.place.clone();
         match &mut token.kind {
-            TokenKind::End | TokenKind::Symbol(";") => break,
             TokenKind::Variable(name) => {
-                let (name, place) = (name.clone(), token.place.clone());
-                match variables.token(&name, &place) {
+                let value = variables.value(name).unwrap_or_default();
+                let Some(left) = room.checked_sub(value.len()) else {
+                    mistakes.push(too_long(place));
+                    return changes;
+                };
+                *room = left;
+                match variables.token(name, &place) {
                     Ok(new) => {
-                        let text = variables.value(&name).unwrap_or_default().to_owned();
-                        let count = new.len();
-                        tokens.splice(at - 1..at, new);
-                        at = at - 1 + count;
-                        changes.push(Change { place, text });
+                        changes.push(Change { place, text: value.to_owned() });
+                        made.extend(new);
                     }
                     Err(mistake) => mistakes.push(*mistake),
                 }
+                continue;
             }
             TokenKind::Text(text) | TokenKind::Quoted(text) if text.contains('$') => {
-                let filled = variables.fill(text);
+                let Some(filled) = variables.fill(text, room) else {
+                    mistakes.push(too_long(place));
+                    return changes;
+                };
                 if filled != *text {
+                    *text = filled.clone();
                     let quote = if matches!(token.kind, TokenKind::Text(_)) { "'" } else { "`" };
                     let written = filled.replace(quote, &quote.repeat(2));
-                    changes.push(Change {
-                        place: token.place.clone(),
-                        text: format!("{quote}{written}{quote}"),
-                    });
-                    match &mut token.kind {
-                        TokenKind::Text(text) | TokenKind::Quoted(text) => *text = filled,
-                        _ => {}
-                    }
+                    changes.push(Change { place, text: format!("{quote}{written}{quote}") });
                 }
             }
             _ => {}
         }
+        if grows {
+            made.push(token.clone());
+        }
+    }
+    if grows && mistakes.is_empty() {
+        tokens.splice(first..end, made);
     }
     changes
 }

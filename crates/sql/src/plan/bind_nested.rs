@@ -5,8 +5,9 @@ use super::bind_operator::unify_list;
 use crate::SqlType;
 use crate::expression::{Node, NodeKind};
 use crate::function::widens;
-use crate::parse::ast::{Expr, ExprKind, Name};
+use crate::parse::ast::{Expr, ExprKind, Name, check_size};
 use millstream_model::{Diagnostic, nearest};
+use std::collections::BTreeSet;
 
 /// The parameters of the lambdas around an expression, with their types, outermost first.
 pub(super) type LambdaScopes = Vec<Vec<(String, SqlType)>>;
@@ -123,14 +124,16 @@ impl Binder<'_> {
         let values = self.list(&values, expr, "the values of MAP", "CAST(NULL AS MAP<…>)")?;
         let type_of_first = |nodes: &[Node]| nodes.first().map_or(SqlType::Varchar, |node| node.sql_type);
         let sql_type = SqlType::map(type_of_first(&keys), type_of_first(&values));
+        check_size(sql_type, &expr.place)?;
         Ok(Node::new(NodeKind::Map(keys.into_iter().zip(values).collect()), sql_type).folded())
     }
 
     /// `STRUCT(name := value, …)`.
     pub(super) fn structure(&mut self, fields: &[(Name, Expr)], expr: &Expr) -> Result<Node, Mistake> {
         let mut nodes = Vec::with_capacity(fields.len());
-        for (index, (name, value)) in fields.iter().enumerate() {
-            if fields.iter().take(index).any(|(other, _)| other.text == name.text) {
+        let mut known = BTreeSet::new();
+        for (name, value) in fields {
+            if !known.insert(&name.text) {
                 return Err(Box::new(
                     Diagnostic::error("sql-field", format!("there are two fields `{}`", name.text))
                         .label("the second one")
@@ -149,6 +152,7 @@ impl Binder<'_> {
         }
         let names = fields.iter().map(|(name, _)| name.text.as_str());
         let sql_type = SqlType::structure(names.zip(nodes.iter().map(|node| node.sql_type)));
+        check_size(sql_type, &expr.place)?;
         Ok(Node::new(NodeKind::Struct(nodes), sql_type).folded())
     }
 

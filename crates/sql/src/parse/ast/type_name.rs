@@ -2,8 +2,10 @@
 
 use super::Name;
 use crate::SqlType;
+use crate::limits::{EXPRESSION_DEPTH_MAX, TYPE_PARTS_MAX};
 use crate::parse::token::Place;
 use millstream_model::Diagnostic;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// A type with its place.
@@ -44,6 +46,11 @@ impl TypeName {
 
     /// The type that it says, where `known` gives the types that `CREATE TYPE` made.
     pub fn resolve_with(&self, known: &dyn Fn(&str) -> Option<SqlType>) -> Result<SqlType, Box<Diagnostic>> {
+        let sql_type = self.put_together(known)?;
+        check_size(sql_type, &self.place).map(|()| sql_type)
+    }
+
+    fn put_together(&self, known: &dyn Fn(&str) -> Option<SqlType>) -> Result<SqlType, Box<Diagnostic>> {
         match &self.kind {
             TypeKind::Simple(sql_type) => Ok(*sql_type),
             TypeKind::Named(name) => known(&name.text).ok_or_else(|| {
@@ -60,8 +67,9 @@ impl TypeName {
             }
             TypeKind::Struct(fields) => {
                 let mut resolved: Vec<(&str, SqlType)> = Vec::new();
+                let mut names = BTreeSet::new();
                 for (name, field) in fields {
-                    if resolved.iter().any(|(other, _)| *other == name.text) {
+                    if !names.insert(&name.text) {
                         return Err(Box::new(
                             Diagnostic::error("sql-type", format!("there are two fields `{}`", name.text))
                                 .label("the second one")
@@ -74,6 +82,32 @@ impl TypeName {
                 Ok(SqlType::structure(resolved))
             }
         }
+    }
+}
+
+/// Refuses a type that holds too many others.
+pub(crate) fn check_size(sql_type: SqlType, place: &Place) -> Result<(), Box<Diagnostic>> {
+    let mut room = TYPE_PARTS_MAX;
+    if !sql_type.is_nested() || fits(sql_type, &mut room, EXPRESSION_DEPTH_MAX) {
+        return Ok(());
+    }
+    Err(Box::new(
+        Diagnostic::error("sql-type", "the type is too large")
+            .label(format!("at most {EXPRESSION_DEPTH_MAX} levels, {TYPE_PARTS_MAX} types inside one another"))
+            .help("types in types grow without end: hold fewer fields, or the value as a VARCHAR with JSON")
+            .at(place.clone()),
+    ))
+}
+
+/// Whether a type has so few types inside, on so few levels.
+fn fits(sql_type: SqlType, room: &mut usize, levels: usize) -> bool {
+    let (Some(left), Some(levels)) = (room.checked_sub(1), levels.checked_sub(1)) else { return false };
+    *room = left;
+    match sql_type {
+        SqlType::Array(element) => fits(*element, room, levels),
+        SqlType::Map(key, value) => fits(*key, room, levels) && fits(*value, room, levels),
+        SqlType::Struct(fields) => fields.iter().all(|field| fits(field.sql_type, room, levels)),
+        _ => true,
     }
 }
 

@@ -102,7 +102,7 @@ pub enum QueryState {
     Running,
     /// It was paused, and goes on with `RESUME`.
     Paused,
-    /// A partition failed and is tried again by itself; the cause of the last failure.
+    /// A partition failed and is tried again by itself, or gets nowhere: the cause of the last failure, or what it is about.
     Error(String),
 }
 

@@ -142,11 +142,11 @@ fn server(authority: &str) -> Option<(&str, Option<i32>)> {
     };
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let named = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
-    let numeric = address.is_some_and(|v6| v6.parse::<std::net::Ipv6Addr>().is_ok());
+    let numeric = address.is_some_and(|v6| v6.parse::<core::net::Ipv6Addr>().is_ok());
     // A last part that begins with a digit belongs to an address of four numbers.
     let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
     let named = named
-        && (!last.starts_with(|c: char| c.is_ascii_digit()) || host.parse::<std::net::Ipv4Addr>().is_ok());
+        && (!last.starts_with(|c: char| c.is_ascii_digit()) || host.parse::<core::net::Ipv4Addr>().is_ok());
     if host.is_empty() || !(named || numeric) {
         return None;
     }

@@ -8,7 +8,7 @@ use super::keyed::Keyed;
 use super::project::Project;
 use super::retract::Retract;
 use super::scan::Scan;
-use super::{Operator, Output, RowFault, Tick};
+use super::{Operator, Output, RowFault};
 use crate::batch::Batch;
 use crate::plan::query_plan::{Join, PlanNode, QueryPlan, Scan as ScanPlan, Step};
 use crate::{RelationKind, SqlError};
@@ -133,26 +133,6 @@ impl Graph {
             hand_on(users, out.batches, &mut waiting, &mut processed.batches);
         }
         Ok(())
-    }
-
-    /// Takes note that time has come so far without a record: windows that are over by now close, and give on what they have.
-    #[allow(dead_code, reason = "for sources that say how far they are while nothing changes")]
-    pub(crate) fn advance(&mut self, tick: &Tick) -> Result<Processed, SqlError> {
-        let mut processed = Processed::default();
-        let mut waiting: Vec<Vec<(usize, Batch)>> = vec![Vec::new(); self.operators.len()];
-        for (index, operator) in self.operators.iter_mut().enumerate() {
-            let mut out = Output::default();
-            for (port, batch) in waiting.get_mut(index).map(std::mem::take).unwrap_or_default() {
-                operator.on_batch(port, batch, &mut out)?;
-            }
-            operator.on_time(tick, &mut out)?;
-            processed.faults.append(&mut out.faults);
-            processed.late += out.late;
-            out.batches.retain(|batch| batch.rows() > 0);
-            let users = self.users.get(self.scans.len() + index).map_or(&[][..], Vec::as_slice);
-            hand_on(users, out.batches, &mut waiting, &mut processed.batches);
-        }
-        Ok(processed)
     }
 
     /// The operators that have state, with its names.

@@ -40,13 +40,13 @@ pub(crate) struct RowFault {
     pub(crate) message: String,
 }
 
-/// How far time has come in a partition, by a row or without one.
+/// How far time has come in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tick {
     pub(crate) partition: i32,
     /// The stream time, in milliseconds since 1970.
     pub(crate) time_ms: i64,
-    /// The offset that results of it are said to come from; -1 where there is no record.
+    /// The offset that results of it are said to come from.
     pub(crate) offset: i64,
     /// When it was, in milliseconds since 1970.
     pub(crate) now_ms: i64,
@@ -65,12 +65,6 @@ impl Tick {
 pub(crate) trait Operator: Send + fmt::Debug {
     /// Takes rows in, gives rows out. `port` says which input they come from: 0 is the left or only one, 1 the right.
     fn on_batch(&mut self, port: usize, batch: Batch, out: &mut Output) -> Result<(), SqlError>;
-
-    /// Takes note that time goes on without a row: windows close that are over by now.
-    fn on_time(&mut self, tick: &Tick, out: &mut Output) -> Result<(), SqlError> {
-        let _ = (tick, out);
-        Ok(())
-    }
 
     /// The name of its state, where it has one: a part of the changelog topic's name.
     fn state_name(&self) -> Option<String> {

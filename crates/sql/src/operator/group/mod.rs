@@ -1,6 +1,6 @@
 //! `GROUP BY`: aggregates per key, and per window where there is one.
 //!
-//! Time is stream time: the latest row time seen in the partition, or what [`Operator::on_time`] says. A row is late when its
+//! Time is stream time: the latest row time seen in the partition. A row is late when its
 //! window ended more than the grace period before it; which rows are late depends on the order of the rows alone, not on
 //! how they were batched. Late rows change nothing and are counted.
 

@@ -285,12 +285,6 @@ impl Operator for Sessions {
         check_entries(self.ends.len())
     }
 
-    fn on_time(&mut self, tick: &Tick, out: &mut Output) -> Result<(), SqlError> {
-        self.clock.advance(tick.partition, tick.time_ms);
-        self.close(tick, out);
-        Ok(())
-    }
-
     fn state_name(&self) -> Option<String> {
         Some("Aggregate".to_owned())
     }

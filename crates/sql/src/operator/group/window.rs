@@ -274,14 +274,6 @@ impl Operator for Windows {
         check_entries(self.store.len())
     }
 
-    fn on_time(&mut self, tick: &Tick, out: &mut Output) -> Result<(), SqlError> {
-        if self.times.is_some() {
-            self.clock.advance(tick.partition, tick.time_ms);
-            self.close(tick, out);
-        }
-        Ok(())
-    }
-
     fn state_name(&self) -> Option<String> {
         Some("Aggregate".to_owned())
     }

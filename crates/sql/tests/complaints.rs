@@ -314,6 +314,25 @@ async fn a_query_that_waits_for_a_topic_says_so() {
     engine.stop().await;
 }
 
+/// (9) A process that gets no share of the tasks does not say that it runs them.
+#[tokio::test(start_paused = true)]
+async fn a_query_that_no_process_runs_says_so() {
+    let watched = WatchedBus::new(MemoryBus::new());
+    let bus: Arc<dyn Bus> = watched.clone();
+    watched.cut(Cut::Joining);
+    let engine = engine(&bus).sharing("plant");
+    let out = "CREATE STREAM OUT AS SELECT * FROM S EMIT CHANGES;";
+    engine.execute(&format!("{STREAM}{out}")).await.unwrap();
+    let stalls = || matches!(&engine.queries()[0].state, QueryState::Error(cause) if cause.contains("its share of the tasks"));
+    until("it waits", stalls).await;
+    watched.cut(Cut::Nothing);
+    until("it runs", || engine.queries()[0].state == QueryState::Running).await;
+    append(&bus, "a", 1, r#"{"X":1}"#).await;
+    drained(&bus, &engine).await;
+    assert_eq!(values(&bus, "OUT").await, [r#"{"X":1}"#]);
+    engine.stop().await;
+}
+
 /// (12) Tables of windows expire: the state of a window is deleted once it is over, in memory and in the changelog, and
 /// the result's topic forgets after `RETENTION`.
 #[tokio::test(start_paused = true)]

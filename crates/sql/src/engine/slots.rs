@@ -46,6 +46,16 @@ impl Slots {
         slots
     }
 
+    /// Whether the group has given this process nothing: it has not decided yet, or cannot be reached.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.0.borrow().as_ref().is_some_and(BTreeSet::is_empty)
+    }
+
+    /// Waits until the group has given this process something, or nobody decides any more.
+    pub(super) async fn decided(&mut self) {
+        let _ = self.0.wait_for(|held| held.as_ref().is_none_or(|held| !held.is_empty())).await;
+    }
+
     /// Waits until this process holds the slot of a task. `false` where nobody decides any more.
     pub(super) async fn held(&mut self, slot: i32) -> bool {
         let holds = |held: &Held| held.as_ref().is_none_or(|held| held.contains(&slot));

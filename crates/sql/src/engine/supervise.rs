@@ -139,7 +139,7 @@ async fn keep_running(task: Task, mut slots: Slots, stop: watch::Receiver<bool>)
         let held = tokio::select! {
             biased;
             _ = stopped.wait_for(|stop| *stop) => false,
-            held = slots.held(slot) => held,
+            held = its_turn(&task.status, &mut slots, slot) => held,
         };
         if !held {
             return;
@@ -188,6 +188,16 @@ async fn keep_running(task: Task, mut slots: Slots, stop: watch::Receiver<bool>)
             return;
         }
     }
+}
+
+/// Waits until this process holds the slot of a task; `false` where nobody decides any more.
+async fn its_turn(status: &TaskStatus, slots: &mut Slots, slot: i32) -> bool {
+    if slots.is_undecided() {
+        status.is_about("waiting for its share of the tasks");
+        slots.decided().await;
+        status.is_elsewhere();
+    }
+    slots.held(slot).await
 }
 
 /// Waits that double.

@@ -29,6 +29,8 @@ pub enum Cut {
     Writing,
     /// Nobody learns what topics there are.
     Looking,
+    /// No group takes members.
+    Joining,
     /// No topic is made, and that is said.
     Making,
 }
@@ -97,6 +99,7 @@ impl Bus for WatchedBus {
         start: StartOffset,
         isolation: Isolation,
     ) -> Result<Box<dyn GroupReader>, BusError> {
+        self.open(Cut::Joining).await;
         self.inner.subscribe(group, topics, start, isolation).await
     }
     async fn committed(

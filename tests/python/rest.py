@@ -39,6 +39,27 @@ assert created[1]["commandStatus"]["queryId"].startswith("CTAS_TOTALS"), created
 assert created[0]["statementText"].endswith(";") and created[0]["warnings"] == [], created
 assert first.get("/status/stream/READINGS/create").json()["status"] == "SUCCESS"
 
+print("dates and times are texts, going in and coming out")
+plain = clients["HTTP/1.1"]
+ksql(plain, "CREATE STREAM times (day DATE, time TIME, at TIMESTAMP) "
+     "WITH (KAFKA_TOPIC='times', VALUE_FORMAT='JSON', PARTITIONS=1);")
+times = {"DAY": "2026-03-04", "TIME": "05:06:07.008", "AT": "2026-03-04T05:06:07.008"}
+sent = [{"target": "times"}, times, {"DAY": 1, "TIME": 2, "AT": 3}, {"DAY": "yesterday"}]
+response = plain.post("/inserts-stream", content="\n".join(map(json.dumps, sent)) + "\n")
+acks = [json.loads(line)["status"] for line in response.text.splitlines()]
+assert acks == ["ok", "ok", "error"], response.text
+_, found = rows(plain, "SELECT * FROM times;")
+assert found == [list(times.values()), ["1970-01-02", "00:00:00.002", "1970-01-01T00:00:00.003"]], found
+
+print("what a function takes, who reads a topic, and what a query reads")
+call = ksql(plain, "DESCRIBE FUNCTION CONCAT;")[0]["functions"][0]
+assert call["returnType"] == "VARCHAR", call
+assert call["arguments"] == [{"name": "", "type": "VARCHAR", "description": "", "isVariadic": True}], call
+topics = ksql(plain, "SHOW TOPICS EXTENDED;")[0]["topics"]
+assert next(topic for topic in topics if topic["name"] == "times")["consumerGroupCount"] == 0, topics
+ran = ksql(plain, "EXPLAIN CTAS_TOTALS;")[0]["queryDescription"]
+assert (ran["sources"], ran["sinks"]) == (["READINGS"], ["TOTALS"]), ran
+
 for name, client in clients.items():
     print(name, "statements")
     listed = ksql(client, "SHOW STREAMS; SHOW TABLES; SHOW QUERIES;",

@@ -4,8 +4,9 @@ use super::Engine;
 use super::stage::topic_spec;
 use super::topics::ensure;
 use crate::batch::Batch;
+use crate::expression::cast;
 use crate::operator::SinkEncoder;
-use crate::{Column, ColumnBuilder, Format, FormatSpec, Origin, Relation, SqlError};
+use crate::{Column, ColumnBuilder, Datum, Format, FormatSpec, Origin, Relation, SqlError, SqlType};
 use millstream_bus::{Acks, Bus, Record, TopicPartition};
 use millstream_format::sql::{Decoded, Decoder, Layout};
 use millstream_model::{Clock, Diagnostic, nearest};
@@ -64,10 +65,37 @@ impl Engine {
     }
 }
 
-/// All columns of a relation as one JSON object.
+/// All columns of a relation as one JSON object. Dates and times are read as texts, as the API writes them.
 fn json(relation: &Relation) -> Layout {
-    let columns = relation.columns.iter().map(|column| (column.name.clone(), column.sql_type)).collect();
-    Layout::new(FormatSpec::value(Format::Json), columns)
+    let columns = relation.columns.iter().map(|column| (column.name.clone(), read_as(column.sql_type)));
+    Layout::new(FormatSpec::value(Format::Json), columns.collect())
+}
+
+const fn read_as(sql_type: SqlType) -> SqlType {
+    match sql_type {
+        SqlType::Date | SqlType::Time | SqlType::Timestamp => SqlType::Varchar,
+        other => other,
+    }
+}
+
+/// A date or time that was read as a text: written as one, or as its number of days or milliseconds.
+fn temporal(read: &Column, wanted: SqlType) -> Result<Column, String> {
+    let number = match read.datum(0) {
+        Datum::Varchar(text) => text.parse::<i64>().ok(),
+        _ => None,
+    };
+    let small = |number: i64| i32::try_from(number).ok();
+    let value = match (number, wanted) {
+        (Some(days), SqlType::Date) => small(days).map(Datum::Date),
+        (Some(ms), SqlType::Time) => small(ms).map(Datum::Time),
+        (Some(ms), _) => Some(Datum::Timestamp(ms)),
+        (None, _) => None,
+    };
+    let value = match value {
+        Some(value) => value,
+        None => cast::value(read.datum(0), SqlType::Varchar, wanted).map_err(|fault| fault.to_string())?,
+    };
+    Ok(Column::constant(&value, wanted, 1))
 }
 
 /// An encoder for batches of the relation's own columns.
@@ -112,14 +140,19 @@ impl InsertStream {
 
     /// One row as a record, and its partition.
     fn record(&mut self, row: &str) -> Result<(i32, Record), String> {
-        let builder = |column: &crate::ColumnSpec| ColumnBuilder::new(column.sql_type, 1);
+        let builder = |column: &crate::ColumnSpec| ColumnBuilder::new(read_as(column.sql_type), 1);
         let mut builders: Vec<_> = self.relation.columns.iter().map(builder).collect();
         match self.decoder.decode(row.as_bytes(), &mut builders) {
             Ok(Decoded::Row) => {}
             Ok(_) => return Err("the row is null; it must be an object with a value per column".to_owned()),
             Err(error) => return Err(error.to_string()),
         }
-        let columns: Vec<Column> = builders.iter_mut().map(ColumnBuilder::finish).collect();
+        let mut columns: Vec<Column> = builders.iter_mut().map(ColumnBuilder::finish).collect();
+        for (column, read) in self.relation.columns.iter().zip(&mut columns) {
+            if read_as(column.sql_type) != column.sql_type {
+                *read = temporal(read, column.sql_type).map_err(|why| format!("`{}`: {why}", column.name))?;
+            }
+        }
         let keys = self.relation.columns.iter().zip(&columns).filter(|(column, _)| column.key);
         for (column, values) in keys {
             if values.datum(0).is_null() {

@@ -53,7 +53,10 @@ pub(super) fn plan(
             let action = plan(&mut catalog.clone(), &inner.kind, sql, mistakes)?;
             Some(Action::Explain(super::explain::of_action(&action)))
         }
-        StatementKind::Set { name, value, place } => property::set(name, value.as_deref(), place, mistakes),
+        StatementKind::Set { name, value, place } => {
+            catalog.formats.set(name, value.as_deref());
+            property::set(name, value.as_deref(), place, mistakes)
+        }
         StatementKind::CreateType { name, if_not_exists, sql_type } => {
             create_type(catalog, name, *if_not_exists, sql_type, mistakes)
         }
@@ -105,7 +108,7 @@ fn plan_asking(catalog: &Catalog, kind: &StatementKind, mistakes: &mut Mistakes)
             let mistake =
                 Diagnostic::error("sql-script", format!("the file `{}` cannot be read here", file.text))
                     .label("a script is read by the console")
-                    .help("send the file's text, or run it with `millstream sql --file`")
+                    .help("send the file's text, or run it with `millstream sql FILE`")
                     .at(file.place.clone());
             refuse(mistakes, mistake)
         }

@@ -246,6 +246,36 @@ fn function_kind(category: &str) -> String {
     .to_owned()
 }
 
+/// `NAME(INTEGER, VARCHAR, …) → BIGINT`, in parts. Three dots stand for more of the argument before them.
+fn signature(line: &str) -> Signature {
+    let (call, returns) = line.split_once(" → ").unwrap_or((line, ""));
+    let listed = call.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or_default();
+    let (mut types, mut depth) = (vec![String::new()], 0_usize);
+    for sign in listed.chars() {
+        match sign {
+            '(' | '<' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            '>' if types.last().is_some_and(|of| !of.ends_with('=')) => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                types.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        types.last_mut().into_iter().for_each(|of| of.push(sign));
+    }
+    let types: Vec<&str> = types.iter().map(|of| of.trim()).filter(|of| !of.is_empty()).collect();
+    let argument = |(at, of): (usize, &&str)| {
+        let variadic = types.get(at + 1) == Some(&"…");
+        json!({ "name": "", "type": of, "description": "", "isVariadic": variadic })
+    };
+    Signature {
+        arguments: types.iter().enumerate().filter(|(_, of)| **of != "…").map(argument).collect(),
+        return_type: returns.trim().to_owned(),
+        description: line.to_owned(),
+    }
+}
+
 async fn function(front: &Front, name: &str, result: &StatementResult) -> EntityKind {
     let all = front.engine.execute("SHOW FUNCTIONS;").await.ok().and_then(|mut results| results.pop());
     let is_it = |row: &BTreeMap<&str, &str>| {
@@ -255,14 +285,14 @@ async fn function(front: &Front, name: &str, result: &StatementResult) -> Entity
     let text = message(result);
     let mut lines = text.lines();
     let description = lines.next().unwrap_or_default().to_owned();
-    let signature = |line: &str| Signature {
-        arguments: Vec::new(),
-        return_type: String::new(),
-        description: line.trim().to_owned(),
-    };
+    let (signatures, more): (Vec<&str>, Vec<&str>) = lines
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .partition(|line| line.split_once('(').is_some_and(|(called, _)| called.eq_ignore_ascii_case(name)));
+    let description = [vec![&*description], more].concat().join(" ");
     EntityKind::Function {
         name: name.to_owned(),
-        functions: lines.filter(|line| !line.trim().is_empty()).map(signature).collect(),
+        functions: signatures.into_iter().map(signature).collect(),
         description,
         author: "Millstream".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -292,15 +322,16 @@ fn source_infos(front: &Front, kind: RelationKind) -> Vec<SourceInfo> {
 async fn topics(front: &Front, result: &StatementResult, extended: bool) -> Result<EntityKind, KsqlFailure> {
     let known = front.bus.topics().await.map_err(|error| KsqlFailure::server(error.to_string()))?;
     let names: Vec<&str> = listed(result).filter_map(|row| row.get("Kafka Topic").copied()).collect();
-    let groups = if extended { front.bus.groups().await.unwrap_or_default() } else { Vec::new() };
-    let info = |topic: &millstream_bus::TopicDescription| {
-        let consumers = u32::try_from(groups.len()).unwrap_or(u32::MAX);
-        TopicInfo {
-            name: topic.name.clone(),
-            replica_info: vec![1; usize::try_from(topic.partitions).unwrap_or(0)],
-            consumer_count: extended.then_some(consumers),
-            consumer_group_count: extended.then_some(consumers),
-        }
+    let count = |topic: &str, column: &str| {
+        let row = listed(result).find(|row| row.get("Kafka Topic") == Some(&topic));
+        let count = row.and_then(|row| row.get(column)?.parse().ok());
+        extended.then_some(count.unwrap_or(0))
+    };
+    let info = |topic: &millstream_bus::TopicDescription| TopicInfo {
+        name: topic.name.clone(),
+        replica_info: vec![1; usize::try_from(topic.partitions).unwrap_or(0)],
+        consumer_count: count(&topic.name, "Consumers"),
+        consumer_group_count: count(&topic.name, "Consumer Groups"),
     };
     let topics = known.iter().filter(|topic| names.contains(&&*topic.name)).map(info).collect();
     Ok(if extended { EntityKind::TopicsExtended { topics } } else { EntityKind::Topics { topics } })
@@ -343,7 +374,7 @@ fn query(front: &Front, id: &str, sql: &str, result: &StatementResult) -> QueryD
         statement_text: status.as_ref().map_or_else(|| sql.to_owned(), |status| status.sql.clone()),
         window_type: sink.as_ref().and_then(|relation| window_type(relation)),
         fields: sink.as_ref().map(|relation| fields(relation)).unwrap_or_default(),
-        sources: status.as_ref().map(|status| status.sources.clone()).unwrap_or_default(),
+        sources: status.as_ref().map(|status| source_names(&catalog, status)).unwrap_or_default(),
         sinks: status.as_ref().map(|status| vec![status.sink.clone()]).unwrap_or_default(),
         topology: steps.join("\n"),
         execution_plan: steps.join("\n"),
@@ -359,6 +390,28 @@ fn query(front: &Front, id: &str, sql: &str, result: &StatementResult) -> QueryD
             .collect(),
         state: status.as_ref().map(state),
     }
+}
+
+/// The streams and tables that a query reads: those over its topics that its statement names.
+fn source_names(catalog: &millstream_sql::Catalog, status: &QueryStatus) -> Vec<String> {
+    let words: Vec<String> = status
+        .sql
+        .split(|sign: char| !(sign.is_alphanumeric() || sign == '_'))
+        .map(str::to_uppercase)
+        .collect();
+    let named = |topic: &String| {
+        let over = catalog.relations().filter(|relation| *relation.topic == **topic);
+        let mut over: Vec<String> = over
+            .filter(|relation| *relation.name != *status.sink)
+            .filter(|relation| words.contains(&relation.name.to_uppercase()))
+            .map(|relation| relation.name.to_string())
+            .collect();
+        if over.is_empty() {
+            over.push(topic.clone());
+        }
+        over
+    };
+    status.sources.iter().flat_map(named).collect()
 }
 
 fn window_type(relation: &Relation) -> Option<String> {

@@ -33,7 +33,8 @@ impl Clock for Wall {
 const QUERY: &str = "CREATE STREAM S (K VARCHAR KEY, T DOUBLE, P DOUBLE) WITH (KAFKA_TOPIC='s', VALUE_FORMAT='JSON');
     CREATE TABLE MEANS AS SELECT K, AVG(T) AS MEAN FROM S WINDOW TUMBLING (SIZE 1 SECOND, GRACE PERIOD 1 SECOND)
     WHERE T > 0 GROUP BY K EMIT CHANGES;";
-const COUNTS: &str = "CREATE STREAM S (K VARCHAR KEY, T DOUBLE, P DOUBLE) WITH (KAFKA_TOPIC='s', VALUE_FORMAT='JSON');
+const COUNTS: &str =
+    "CREATE STREAM S (K VARCHAR KEY, T DOUBLE, P DOUBLE) WITH (KAFKA_TOPIC='s', VALUE_FORMAT='JSON');
     CREATE TABLE COUNTS AS SELECT K, COUNT(*) AS N FROM S GROUP BY K EMIT CHANGES;";
 
 #[tokio::main]
@@ -51,8 +52,8 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// A bus over an embedded log in `folder`, and an engine over it.
-async fn open(folder: &Path) -> Result<(Arc<Log>, Arc<dyn Bus>, Engine), Failure> {
+/// An embedded log in `folder`, and an engine over it.
+async fn open(folder: &Path) -> Result<(Arc<Embedded>, Arc<dyn Bus>, Engine), Failure> {
     let since = UNIX_EPOCH.elapsed()?.as_millis();
     let clock = Arc::new(Wall(Instant::now(), i64::try_from(since)?));
     let (path, log_clock): (PathBuf, _) = (folder.to_owned(), clock.clone());
@@ -60,9 +61,10 @@ async fn open(folder: &Path) -> Result<(Arc<Log>, Arc<dyn Bus>, Engine), Failure
         Log::open(Arc::new(OsDisk), &path, LogConfig::default(), log_clock)
     });
     let (log, _) = opened.await??;
-    let bus: Arc<dyn Bus> = Embedded::open(log.clone(), EmbeddedConfig::default(), clock.clone()).await?;
+    let embedded = Embedded::open(log, EmbeddedConfig::default(), clock.clone()).await?;
+    let bus: Arc<dyn Bus> = embedded.clone();
     let engine = Engine::new(bus.clone(), Catalog::new(), clock);
-    Ok((log, bus, engine))
+    Ok((embedded, bus, engine))
 }
 
 async fn reader(bus: &Arc<dyn Bus>, topic: &str) -> Result<Box<dyn Reader>, Failure> {
@@ -76,7 +78,7 @@ fn record(key: &str, time: i64, n: usize) -> Record {
 }
 
 async fn latency(folder: &Path, seconds: usize) -> Result<String, Failure> {
-    let (_log, bus, engine) = open(folder).await?;
+    let (_embedded, bus, engine) = open(folder).await?;
     bus.create_topic(&TopicSpec::new("s", 1)).await?;
     engine.execute(QUERY).await?;
     let source = TopicPartition::new("s", 0);
@@ -111,11 +113,13 @@ async fn latency(folder: &Path, seconds: usize) -> Result<String, Failure> {
 
 async fn restart(folder: &Path, keys: usize) -> Result<String, Failure> {
     let source = TopicPartition::new("s", 0);
+    // Of now: what is older than the retention would be forgotten.
+    let time = i64::try_from(UNIX_EPOCH.elapsed()?.as_millis())?;
     {
-        let (log, bus, engine) = open(folder).await?;
+        let (embedded, bus, engine) = open(folder).await?;
         bus.create_topic(&TopicSpec::new("s", 1)).await?;
         for first in (0..keys).step_by(1_000) {
-            let piece = (first..keys.min(first + 1_000)).map(|n| record(&format!("key-{n:08}"), 1_000, n));
+            let piece = (first..keys.min(first + 1_000)).map(|n| record(&format!("key-{n:08}"), time, n));
             bus.append(&source, piece.collect(), Acks::Leader).await?;
         }
         engine.execute(COUNTS).await?;
@@ -123,14 +127,13 @@ async fn restart(folder: &Path, keys: usize) -> Result<String, Failure> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         engine.stop().await;
-        drop((engine, bus));
-        drop(log);
+        embedded.close().await?;
     }
     let began = Instant::now();
-    let (_log, bus, engine) = open(folder).await?;
+    let (_embedded, bus, engine) = open(folder).await?;
     let mut results = reader(&bus, "COUNTS").await?;
     engine.execute(COUNTS).await?;
-    bus.append(&source, vec![record("key-00000000", 1_000, 0)], Acks::Leader).await?;
+    bus.append(&source, vec![record("key-00000000", time, 0)], Acks::Leader).await?;
     let value = loop {
         let fetched = results.poll(FetchLimit::default()).await?;
         if let Some(received) = fetched.into_iter().flat_map(|fetched| fetched.records).next() {

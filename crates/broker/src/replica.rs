@@ -192,6 +192,11 @@ impl Replica {
         self.log.flushed(next_offset).await.map_err(bus_error)
     }
 
+    /// [`Replica::flushed`] for a client that sends more when it has its answer.
+    pub(crate) async fn flushed_together(&self, next_offset: i64) -> Result<(), BusError> {
+        self.log.flushed_together(next_offset).await.map_err(bus_error)
+    }
+
     /// Puts everything before an offset that a group reached on disk, so that the offset never points past the log, nor past
     /// records that were read and then lost with the disk: those come again.
     pub(crate) async fn flushed_input(&self, offset: i64) -> Result<(), BusError> {

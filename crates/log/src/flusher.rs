@@ -21,11 +21,23 @@ pub(crate) struct Flusher {
     interval: Duration,
 }
 
+/// Whether a sync may wait for others to share it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// Others wait for this one to go on: a transaction, a group.
+    AtOnce,
+    /// Whoever asks will be back with more.
+    Together,
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     /// Each at most once: see [`Partition::enter_queue`].
     partitions: Vec<Arc<Partition>>,
+    /// Those who wait together.
     waiters: usize,
+    /// Somebody waits for a sync at once.
+    hurry: bool,
     /// How many waiters the thread wants to be woken for.
     wanted: usize,
     thread: Option<JoinHandle<()>>,
@@ -38,7 +50,7 @@ impl Flusher {
     }
 
     /// Has a partition synced soon. The thread is started with the first request.
-    pub(crate) fn request(self: &Arc<Self>, partition: &Arc<Partition>) {
+    pub(crate) fn request(self: &Arc<Self>, partition: &Arc<Partition>, haste: Haste) {
         let mut queue = self.queue.lock();
         if queue.thread.is_none() && !queue.stopped {
             let flusher = Arc::clone(self);
@@ -51,11 +63,14 @@ impl Flusher {
             let _ = partition.sync();
             return;
         }
-        queue.waiters += 1;
+        match haste {
+            Haste::AtOnce => queue.hurry = true,
+            Haste::Together => queue.waiters += 1,
+        }
         if partition.enter_queue() {
             queue.partitions.push(Arc::clone(partition));
         }
-        if queue.waiters >= queue.wanted {
+        if queue.hurry || queue.waiters >= queue.wanted {
             self.wake.notify_one();
         }
     }
@@ -100,10 +115,11 @@ impl Flusher {
             let longest = self.interval.max(limits::FLUSH_GATHER_MIN);
             let step = last.took.clamp(limits::FLUSH_GATHER_MIN, longest);
             queue.wanted = expected;
-            while queue.waiters < expected && !queue.stopped {
+            let gathers = |queue: &Queue| queue.waiters < expected && !queue.stopped && !queue.hurry;
+            while gathers(&queue) {
                 let waiters = queue.waiters;
                 let until = (Instant::now() + step).min(now + longest);
-                while queue.waiters < expected && !queue.stopped {
+                while gathers(&queue) {
                     if self.wake.wait_until(&mut queue, until).timed_out() {
                         break;
                     }
@@ -114,6 +130,7 @@ impl Flusher {
             }
         }
         queue.wanted = usize::MAX;
+        queue.hurry = false;
         let waiters = std::mem::take(&mut queue.waiters);
         Some((std::mem::take(&mut queue.partitions), waiters))
     }

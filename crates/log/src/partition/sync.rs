@@ -2,6 +2,7 @@
 
 use super::{ActiveSegment, DurableMark, Partition, State, Stopped};
 use crate::disk::{DiskFile, Open};
+use crate::flusher::Haste;
 use crate::manifest::DurableEnd;
 use crate::reserve::Need;
 use crate::segment::{ClosedSegment, SegmentName};
@@ -18,10 +19,20 @@ pub(super) type Keeper<'a> = MutexGuard<'a, ()>;
 impl Partition {
     /// Resolves when everything before `next_offset` is on disk; [`LogError::Fenced`] where the disk failed before.
     pub async fn flushed(self: &Arc<Self>, next_offset: i64) -> Result<(), LogError> {
+        self.when_durable(next_offset, Haste::AtOnce).await
+    }
+
+    /// [`Partition::flushed`] for one of many who append again when they have their answer: the sync waits a moment for
+    /// those who are about to come back, so that they share it.
+    pub async fn flushed_together(self: &Arc<Self>, next_offset: i64) -> Result<(), LogError> {
+        self.when_durable(next_offset, Haste::Together).await
+    }
+
+    async fn when_durable(self: &Arc<Self>, next_offset: i64, haste: Haste) -> Result<(), LogError> {
         let mut mark = self.durable.subscribe();
         let settled = |mark: &DurableMark| mark.next_offset >= next_offset || mark.stopped;
         if !settled(&mark.borrow()) {
-            self.shared.flusher.request(self);
+            self.shared.flusher.request(self, haste);
         }
         // The sender lives as long as `self`.
         let durable = mark.wait_for(settled).await.is_ok_and(|mark| mark.next_offset >= next_offset);

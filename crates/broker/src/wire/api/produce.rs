@@ -186,7 +186,7 @@ pub(crate) async fn produce(
 async fn flush(unflushed: Vec<Unflushed>, patience: Duration) -> Vec<((usize, usize), Failure)> {
     // All at once, so that they share a sync.
     let flushing = unflushed.into_iter().map(async |batch| {
-        let flushed = tokio::time::timeout(patience, batch.replica.flushed(batch.next_offset)).await;
+        let flushed = tokio::time::timeout(patience, batch.replica.flushed_together(batch.next_offset)).await;
         let failure = match flushed {
             Ok(Ok(())) => return None,
             Ok(Err(error)) => Failure::from(error),

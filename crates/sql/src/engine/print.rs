@@ -1,13 +1,13 @@
 //! `PRINT`: the records of a topic as they are.
 
 use super::Engine;
-use crate::limits::{BATCH_ROWS_MAX, PUSH_QUEUE_ROWS, RESTART_WAIT_MS_MIN};
+use super::push::poll;
+use crate::limits::PUSH_QUEUE_ROWS;
 use crate::parse::ast::Name;
 use crate::{Print, PrintedRecord, SqlError};
-use millstream_bus::{BusError, FetchLimit, Isolation, Position, Reader, StartOffset, TopicPartition};
+use millstream_bus::{BusError, Isolation, Position, Reader, StartOffset, TopicPartition};
 use millstream_model::{Diagnostic, nearest};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 impl Engine {
@@ -72,22 +72,9 @@ impl Printing {
     }
 
     async fn records(&mut self, reader: &mut dyn Reader) -> Result<(), SqlError> {
-        let limit = FetchLimit { records_max: BATCH_ROWS_MAX, ..FetchLimit::default() };
         while self.left != Some(0) {
-            let fetched = match reader.poll(limit).await {
-                Ok(fetched) => fetched,
-                Err(error) if error.is_retriable() => {
-                    tokio::time::sleep(Duration::from_millis(RESTART_WAIT_MS_MIN)).await;
-                    continue;
-                }
-                Err(error) => match error.next_readable() {
-                    Some((at, offset)) => {
-                        reader.seek(at, offset).await.map_err(SqlError::bus(format!("reading `{at}`")))?;
-                        continue;
-                    }
-                    None => return Err(SqlError::bus("printing a topic")(error)),
-                },
-            };
+            let fetched = poll(reader).await.map_err(SqlError::bus("printing a topic"))?;
+            let Some(fetched) = fetched else { continue };
             for fetched in fetched {
                 for received in fetched.records {
                     let wanted = self.seen.is_multiple_of(self.interval.max(1));

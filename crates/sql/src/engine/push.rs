@@ -2,14 +2,17 @@
 
 use super::schemas::fetch_schemas;
 use super::topics::ensure;
-use crate::limits::{BATCH_ROWS_MAX, PUSH_QUEUE_ROWS};
+use crate::limits::{BATCH_ROWS_MAX, PUSH_QUEUE_ROWS, RESTART_WAIT_MS_MIN};
 use crate::operator::Graph;
 use crate::plan::query_plan::QueryPlan;
 use crate::{Datum, PushQuery, PushRow, RelationKind, SqlError};
-use millstream_bus::{Bus, FetchLimit, Isolation, Position, Reader, StartOffset, TopicPartition, TopicSpec};
+use millstream_bus::{
+    Bus, BusError, FetchLimit, Fetched, Isolation, Position, Reader, StartOffset, TopicPartition, TopicSpec,
+};
 use millstream_model::Clock;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// Starts a push query that reads from `start` on. Its readers are open when this returns: rows that are appended from
@@ -39,6 +42,22 @@ pub(super) async fn start(
     Ok(PushQuery { columns, keys, table: plan.kind == RelationKind::Table, pull: false, rows, task })
 }
 
+/// What `reader` has next; `None` where it was away, or had to skip what is gone: it should be asked again.
+pub(super) async fn poll(reader: &mut dyn Reader) -> Result<Option<Vec<Fetched>>, BusError> {
+    let limit = FetchLimit { records_max: BATCH_ROWS_MAX, ..FetchLimit::default() };
+    let error = match reader.poll(limit).await {
+        Ok(fetched) => return Ok(Some(fetched)),
+        Err(error) => error,
+    };
+    if error.is_retriable() {
+        tokio::time::sleep(Duration::from_millis(RESTART_WAIT_MS_MIN)).await;
+        return Ok(None);
+    }
+    let Some((at, offset)) = error.next_readable() else { return Err(error) };
+    reader.seek(at, offset).await?;
+    Ok(None)
+}
+
 struct Push {
     plan: Arc<QueryPlan>,
     clock: Arc<dyn Clock>,
@@ -62,25 +81,10 @@ impl Push {
 
     async fn rows(&mut self, reader: &mut dyn Reader) -> Result<(), SqlError> {
         let mut graph = Graph::whole(&self.plan);
-        let limit = FetchLimit { records_max: BATCH_ROWS_MAX, ..FetchLimit::default() };
         while self.left != Some(0) {
-            let fetched = match reader.poll(limit).await {
-                Ok(fetched) => fetched,
-                Err(error) if error.is_retriable() => {
-                    tokio::time::sleep(std::time::Duration::from_millis(crate::limits::RESTART_WAIT_MS_MIN))
-                        .await;
-                    continue;
-                }
-                Err(error) => {
-                    if let Some((at, offset)) = error.next_readable() {
-                        reader.seek(at, offset).await.map_err(SqlError::bus(format!("reading `{at}`")))?;
-                        continue;
-                    }
-                    return Err(SqlError::bus(format!("reading `{}`", self.plan.topics().join("`, `")))(
-                        error,
-                    ));
-                }
-            };
+            let topics = || format!("reading `{}`", self.plan.topics().join("`, `"));
+            let fetched = poll(reader).await.map_err(|error| SqlError::bus(topics())(error))?;
+            let Some(fetched) = fetched else { continue };
             for fetched in fetched {
                 let now = self.clock.now();
                 let partition = fetched.partition.partition;

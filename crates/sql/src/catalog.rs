@@ -1,6 +1,7 @@
 //! The catalog: which streams and tables there are, and what their columns are.
 
 use crate::parse::ast::RelationKind;
+use crate::session::DefaultFormats;
 use crate::{Format, FormatSpec, SqlType};
 use millstream_format::registry::SchemaCache;
 use millstream_format::sql::{Columns, Layout};
@@ -142,6 +143,8 @@ pub struct Catalog {
     /// What the registry's schemas say of keys and values: by topic, whether it is the key, and the schema's id where one
     /// was asked for.
     inferred: BTreeMap<(Arc<str>, bool, Option<i32>), Columns>,
+    /// The formats of declarations that name none, while statements are planned.
+    pub(crate) formats: DefaultFormats,
 }
 
 impl Catalog {

@@ -21,7 +21,8 @@ impl Engine {
                 None => self.assert_schema(assert).await?,
             };
             let Some(trouble) = trouble else {
-                return Ok(StatementResult::Done(format!("asserted: {}", what(assert))));
+                let not = if assert.exists { "" } else { " does not exist" };
+                return Ok(StatementResult::Done(format!("asserted: {}{not}", what(assert))));
             };
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || *self.stop.borrow() {
@@ -98,7 +99,7 @@ impl Engine {
 /// What is asserted, in words.
 fn what(assert: &Assert) -> String {
     if let Some(topic) = &assert.topic {
-        return format!("topic `{topic}`{}", if assert.exists { "" } else { " does not exist" });
+        return format!("topic `{topic}`");
     }
     let subject =
         assert.subject.as_ref().map(|subject| format!(" of subject `{subject}`")).unwrap_or_default();

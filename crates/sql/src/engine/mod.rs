@@ -32,7 +32,8 @@ pub use inserts::InsertStream;
 use crate::connector::Connectors;
 use crate::parse::Variables;
 use crate::plan::query_plan::PersistentQuery;
-use crate::plan::{Action, plan_with};
+use crate::plan::{Action, PlannedStatement, plan_with};
+use crate::session::DefaultFormats;
 use crate::{
     Catalog, Executed, Execution, PushQuery, QueryState, QueryStatus, Session, SqlError, StatementResult,
 };
@@ -163,7 +164,9 @@ impl Engine {
                 one_at_a_time = Some(self.statements.lock().await);
             }
             let ran = match self.run(statement.action.clone(), session).await {
-                Ok(result) => self.keep(&statement.action, &sql).await.map(|()| result),
+                Ok(result) => {
+                    self.keep(&statement.action, &kept_text(&statement, session)).await.map(|()| result)
+                }
                 Err(error) => Err(error),
             };
             match ran {
@@ -308,6 +311,13 @@ impl Engine {
     }
 }
 
+/// A statement as it is kept: with what it relies on.
+fn kept_text(statement: &PlannedStatement, session: &Session) -> String {
+    let relies = matches!(statement.action, Action::Declare(_));
+    let formats = if relies { DefaultFormats::of(session) } else { DefaultFormats::default() };
+    formats.statements() + &statement.sql
+}
+
 /// The variables of a session, for the parser.
 fn variables(session: &Session) -> Variables {
     let mut variables = Variables::default();
@@ -316,6 +326,7 @@ fn variables(session: &Session) -> Variables {
     }
     let off = session.properties.get("ksql.variable.substitution.enable");
     variables.off = off.is_some_and(|value| value.eq_ignore_ascii_case("false"));
+    variables.formats = DefaultFormats::of(session);
     variables
 }
 

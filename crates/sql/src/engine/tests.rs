@@ -370,6 +370,26 @@ async fn statements_are_kept_and_run_again_at_the_start() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kept_statement_means_what_it_meant_where_a_default_format_is_gone() {
+    let bus = bus().await;
+    let first = engine(&bus);
+    first.keep_statements().await.unwrap();
+    let set = "SET 'ksql.persistence.default.format.value' = 'DELIMITED';";
+    first
+        .execute(&format!("{set} CREATE STREAM s (x INT) WITH (KAFKA_TOPIC='s', PARTITIONS=1);"))
+        .await
+        .unwrap();
+    first.execute("CREATE STREAM t (x INT) WITH (KAFKA_TOPIC='t', PARTITIONS=1);").await.unwrap();
+    first.stop().await;
+    let second = engine(&bus);
+    second.keep_statements().await.unwrap();
+    second.reload(Catalog::new(), &[]).await.unwrap();
+    let format = |name: &str| second.catalog().find(name).unwrap().value.format;
+    assert_eq!((format("S"), format("T")), (crate::Format::Delimited, crate::Format::Json));
+    second.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_kept_statement_that_no_longer_works_never_stops_the_rest() {
     let bus = bus().await;
     let first = engine(&bus);

@@ -4,6 +4,7 @@ use super::Mistake;
 use super::lexer::{self, variable};
 use super::token::{Place, Token, TokenKind};
 use crate::limits::SOURCE_BYTES_MAX;
+use crate::session::DefaultFormats;
 use millstream_model::{Diagnostic, nearest};
 use std::collections::BTreeMap;
 
@@ -14,6 +15,8 @@ pub struct Variables {
     defined: BTreeMap<String, (String, String)>,
     /// Whether `${name}` stays as it is (`SET 'ksql.variable.substitution.enable' = 'false'`).
     pub off: bool,
+    /// What `SET` said of formats, before these statements.
+    pub formats: DefaultFormats,
 }
 
 impl Variables {

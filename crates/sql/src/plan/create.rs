@@ -80,7 +80,7 @@ pub(super) fn declare(
     mistakes: &mut Mistakes,
 ) -> Option<Action> {
     let before = mistakes.len();
-    let with = With::check(&declare.options, Place::Declare, mistakes);
+    let with = With::of(declare, catalog.formats, mistakes);
     if let Err(action) = may_create(catalog, &declare.name, declare.on_existing, mistakes) {
         return action;
     }
@@ -245,10 +245,13 @@ pub(crate) struct WantedSchema {
 /// The schemas that the declarations of `source` leave their columns to.
 pub(crate) fn wanted_schemas(source: &str, variables: &crate::parse::Variables) -> Vec<WantedSchema> {
     let (statements, _) = crate::parse::parse_with(source, &mut variables.clone());
-    let mut wanted = Vec::new();
+    let (mut wanted, mut formats) = (Vec::new(), variables.formats);
     for statement in statements {
+        if let StatementKind::Set { name, value, .. } = &statement.kind {
+            formats.set(name, value.as_deref());
+        }
         let StatementKind::Declare(declare) = &statement.kind else { continue };
-        let with = With::check(&declare.options, Place::Declare, &mut Vec::new());
+        let with = With::of(declare, formats, &mut Vec::new());
         let Some(topic) = with.topic.clone() else { continue };
         let declares = |is_key: bool| {
             let of_value = |key: &KeyWord| *key == KeyWord::Value;

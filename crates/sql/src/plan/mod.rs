@@ -2,11 +2,11 @@
 
 mod bind;
 mod bind_call;
+mod bind_explode;
 mod bind_function;
+mod bind_group;
 mod bind_nested;
 mod bind_operator;
-mod bind_explode;
-mod bind_group;
 mod columns;
 mod create;
 mod explain;
@@ -31,11 +31,12 @@ use crate::limits::MESSAGE_CHARS_MAX;
 use crate::parse::Place;
 use crate::parse::Variables;
 use crate::parse::ast::{ConnectorKind, Name, Show};
+use crate::session::DefaultFormats;
 use crate::{Catalog, Relation, RelationKind, SqlType};
 pub(crate) use create::{WantedSchema, wanted_schemas};
 pub(crate) use explain::{growth as explain_growth, of_plan as explain_plan};
-pub use property::{PROPERTIES, Property};
 use millstream_model::{Diagnostic, Severity};
+pub use property::{PROPERTIES, Property};
 use query_plan::{Insert, PersistentQuery, QueryPlan};
 use std::sync::Arc;
 
@@ -184,6 +185,7 @@ pub(crate) fn plan_with(
 ) -> (Vec<PlannedStatement>, Vec<Diagnostic>) {
     let (statements, mut mistakes) = crate::parse::parse_with(source, variables);
     let mut planned = Vec::new();
+    catalog.formats = variables.formats;
     for statement in &statements {
         let mut found = Vec::new();
         let written = source.get(statement.place.clone()).unwrap_or_default();
@@ -194,6 +196,7 @@ pub(crate) fn plan_with(
         }
         mistakes.extend(found);
     }
+    catalog.formats = DefaultFormats::default();
     mistakes.sort_by_key(|mistake| mistake.span.as_ref().map_or(0, |span| span.range.start));
     mistakes.iter_mut().for_each(shorten);
     (planned, mistakes)

@@ -1,8 +1,9 @@
 //! `WITH (…)`: which options there are, what they may be, and which go together.
 
 use super::bind::Mistake;
-use crate::parse::ast::WithOption;
+use crate::parse::ast::{Declare, WithOption};
 use crate::parse::unit_ms;
+use crate::session::DefaultFormats;
 use crate::{Format, FormatSpec};
 use millstream_format::sql::Nullable;
 use millstream_model::{Diagnostic, nearest};
@@ -107,6 +108,16 @@ impl With {
             seen.push(name);
         }
         with.check_together(options, mistakes);
+        with
+    }
+
+    /// The options of a declaration, with what `formats` say where it names none. Without key columns there is no key to read.
+    pub(super) fn of(declare: &Declare, formats: DefaultFormats, mistakes: &mut Vec<Diagnostic>) -> Self {
+        let mut with = Self::check(&declare.options, Place::Declare, mistakes);
+        if declare.columns.iter().any(|column| column.key.is_key()) {
+            with.key_format = with.key_format.or(formats.key);
+        }
+        with.value_format = with.value_format.or(formats.value);
         with
     }
 
@@ -270,6 +281,9 @@ fn unknown(option: &WithOption, known: &[&str]) -> Diagnostic {
         .label(format!("expected one of {}", known.join(", ")))
         .at(option.name.place.clone());
     match nearest(name, known.iter().copied()) {
+        _ if name.eq_ignore_ascii_case("KEY") => {
+            mistake.help("write KEY, or PRIMARY KEY in a table, behind the column that the record's key is")
+        }
         Some(near) => mistake.help(format!("did you mean {near}?")),
         None => mistake,
     }

@@ -2,6 +2,7 @@
 
 use super::Action;
 use super::query::Mistakes;
+use crate::session::{KEY_FORMAT, VALUE_FORMAT};
 use millstream_model::{Diagnostic, nearest};
 use std::ops::Range;
 
@@ -38,7 +39,22 @@ pub const PROPERTIES: &[Property] = &[
         values: &["true", "false"],
         doc: "Whether a pull query may read every row of a table.",
     },
+    Property {
+        name: KEY_FORMAT,
+        default: "KAFKA",
+        values: FORMATS,
+        doc: "The format of keys that are declared without KEY_FORMAT.",
+    },
+    Property {
+        name: VALUE_FORMAT,
+        default: "JSON",
+        values: FORMATS,
+        doc: "The format of values that are declared without VALUE_FORMAT.",
+    },
 ];
+
+const FORMATS: &[&str] =
+    &["JSON", "JSON_SR", "AVRO", "PROTOBUF", "PROTOBUF_NOSR", "DELIMITED", "KAFKA", "NONE"];
 
 /// Properties of ksqlDB and Kafka Streams that scripts set and that change nothing here.
 const WITHOUT_EFFECT: &[&str] = &[
@@ -68,8 +84,8 @@ pub(super) fn set(
 ) -> Option<Action> {
     let short = name.strip_prefix("ksql.streams.").unwrap_or(name);
     if let Some(property) = PROPERTIES.iter().find(|property| property.name == short) {
-        let fits = |value: &str| property.values.iter().any(|known| known.eq_ignore_ascii_case(value));
-        if let Some(value) = value.filter(|value| !fits(value)) {
+        let known = |value: &str| property.values.iter().find(|known| known.eq_ignore_ascii_case(value));
+        if let Some(value) = value.filter(|value| known(value).is_none()) {
             let quoted: Vec<_> = property.values.iter().map(|value| format!("'{value}'")).collect();
             mistakes.push(
                 Diagnostic::error("sql-property", format!("'{value}' is no value for it"))
@@ -79,7 +95,7 @@ pub(super) fn set(
             );
             return None;
         }
-        let value = value.map(str::to_lowercase);
+        let value = value.and_then(known).map(|known| (*known).to_owned());
         return Some(Action::Set { name: short.to_owned(), value });
     }
     let known = name.starts_with("ksql.") || WITHOUT_EFFECT.contains(&short);

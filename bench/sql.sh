@@ -22,7 +22,8 @@ cpu_s() { awk -v hertz="$hertz" '{ print ($14 + $15) / hertz }' "/proc/$1/stat";
 median() { sort -g <<<"$(tr ' ' '\n' <<<"$*")" | awk 'NF { v[++n] = $1 } END { print v[int((n + 1) / 2)] }'; }
 java_tool() { timeout 600 java -Xmx1G -Dlog4j2.level=ERROR -cp "$libs/*:$cache/classes" "$@" 2>/dev/null; }
 
-make_topic() { "$PWD/.cache/venv/bin/python" -c '
+make_topic() { # SERVERS TOPIC
+  "$PWD/.cache/venv/bin/python" -c '
 import sys
 from confluent_kafka.admin import AdminClient, NewTopic
 admin = AdminClient({"bootstrap.servers": sys.argv[1]})
@@ -54,8 +55,11 @@ run_query() {
   echo "$(calc '%.2f' "($(date +%s%N) - $began) / 1e9") $(calc '%.2f' "$(cpu_s "$ours") - $before") $(awk '/VmHWM/ { printf "%d", $2 / 1024 }' "/proc/$ours/status")"
 }
 
+# Begun anew: what another run has left would be read, too.
+rm -rf "$cache/kafka"
 KAFKA_HEAP=1G KAFKA_PORT=$kafka_port KAFKA_RUN=$cache/kafka tests/kafka.sh start >/dev/null
-[ -e "$cache/kafka/loaded-$records" ] || { make_topic 127.0.0.1:$kafka_port readings; java_tool Readings 127.0.0.1:$kafka_port readings "$records"; touch "$cache/kafka/loaded-$records"; }
+make_topic 127.0.0.1:$kafka_port readings
+java_tool Readings 127.0.0.1:$kafka_port readings "$records"
 
 declare -A figure
 note() { figure["$1 rate"]+=" $(calc '%.0f' "$records / $2")"; figure["$1 cpu"]+=" $(calc '%.0f' "$records / $3")"; figure["$1 memory"]+=" $4"; }

@@ -61,6 +61,18 @@ const DRIFTS: &[Drift] = &[
         Ok(r#"{"N":7,"D":2.0,"T":"x","U":{"A":2,"B":"y"}}"#),
     ),
     (
+        "a number with a fraction instead of a whole one",
+        "N DOUBLE, D DOUBLE, T VARCHAR, U STRUCT<A INT, B VARCHAR>",
+        r#"{"N":7.5,"D":0.5,"T":"x","U":{"A":2,"B":"y"}}"#,
+        Err("`N`"),
+    ),
+    (
+        "an element of a structure with a fraction instead of a whole one",
+        "N BIGINT, D DOUBLE, T VARCHAR, U STRUCT<A DOUBLE, B VARCHAR>",
+        r#"{"N":7,"D":0.5,"T":"x","U":{"A":2.5,"B":"y"}}"#,
+        Err("`U->A`"),
+    ),
+    (
         "a text instead of a number",
         "N VARCHAR, D DOUBLE, T VARCHAR, U STRUCT<A INT, B VARCHAR>",
         r#"{"N":"eight","D":0.5,"T":"x","U":{"A":2,"B":"y"}}"#,

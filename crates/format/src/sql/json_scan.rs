@@ -58,15 +58,21 @@ impl Number<'_> {
         self.raw.parse().unwrap_or(f64::NAN)
     }
 
-    /// The whole number, cut off towards zero as Java does; `None` where it is out of range.
+    /// The whole number; `None` where it is out of range, or has a fraction that would be lost.
     pub(super) fn to_i64(self) -> Option<i64> {
-        if self.whole {
-            let size = i128::from(self.mantissa?);
-            return i64::try_from(if self.negative { size.checked_neg()? } else { size }).ok();
-        }
-        let value = self.to_f64().trunc();
-        #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "the range is checked")]
-        (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value).then_some(value as i64)
+        let mantissa = self.mantissa?;
+        let size = if self.whole || mantissa == 0 {
+            mantissa
+        } else {
+            let power = 10_u64.checked_pow(u32::try_from(self.exponent.unsigned_abs()).ok()?)?;
+            if self.exponent < 0 {
+                mantissa.checked_div(power).filter(|whole| whole.checked_mul(power) == Some(mantissa))?
+            } else {
+                mantissa.checked_mul(power)?
+            }
+        };
+        let size = i128::from(size);
+        i64::try_from(if self.negative { size.checked_neg()? } else { size }).ok()
     }
 }
 

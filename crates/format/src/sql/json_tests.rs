@@ -38,7 +38,7 @@ fn a_row_is_read_by_name_in_any_case_and_order() {
 
 #[test]
 fn ksqldbs_lenient_conversions_hold() {
-    let row = decode(br#"{"temperature":"1.5","count":"12","state":7.9,"name":12.50,"running":null}"#);
+    let row = decode(br#"{"temperature":"1.5","count":"12","state":7.0,"name":12.50,"running":null}"#);
     let expected = vec![Datum::Double(1.5), Datum::Null, Datum::BigInt(12), Datum::Int(7), text("12.50")];
     assert_eq!(row, Ok(expected));
     assert_eq!(decode(br#"{"name":{"a": 1}}"#).unwrap()[4], text(r#"{"a":1}"#));
@@ -55,6 +55,8 @@ fn poison_is_refused_in_words() {
         (b"{\"temperature\":01}", "a JSON number"),
         (b"{\"temperature\":1e999}", "1e999 is out of range for DOUBLE"),
         (b"{\"state\":3000000000}", "3000000000 is out of range for INTEGER"),
+        (b"{\"state\":7.9}", "7.9 is out of range for INTEGER"),
+        (b"{\"count\":9007199254740993.5}", "9007199254740993.5 is out of range for BIGINT"),
         (b"{\"temperature\":true}", "field `TEMPERATURE` should be DOUBLE, but holds a truth value"),
         (b"{\"running\":1}", "field `RUNNING` should be BOOLEAN, but holds a number"),
         (b"{\"temperature\":NaN}", "a JSON value"),

@@ -184,7 +184,9 @@ fn number(number: Number<'_>, sql_type: SqlType, path: &str) -> Result<Datum<'st
         SqlType::BigInt => whole.map(Datum::BigInt),
         SqlType::Double => Some(number.to_f64()).filter(|v| v.is_finite()).map(Datum::Double),
         SqlType::Decimal { .. } => decimal(number.raw, sql_type).ok(),
-        SqlType::Date | SqlType::Time | SqlType::Timestamp => whole.and_then(|v| count_of(v, sql_type)),
+        SqlType::Date | SqlType::Time | SqlType::Timestamp => {
+            number.to_count().and_then(|v| count_of(v, sql_type))
+        }
         _ => return Err(DecodeError::Type { column: path.into(), sql_type, found: "a number" }),
     };
     value.ok_or_else(|| DecodeError::Range { column: path.into(), sql_type, text: cut(number.raw) })

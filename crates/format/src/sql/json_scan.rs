@@ -74,6 +74,16 @@ impl Number<'_> {
         let size = i128::from(size);
         i64::try_from(if self.negative { size.checked_neg()? } else { size }).ok()
     }
+
+    /// Whole days or milliseconds, cut off towards zero as Java does: parts of one are beyond what a time can hold.
+    pub(super) fn to_count(self) -> Option<i64> {
+        if self.whole {
+            return self.to_i64();
+        }
+        let value = self.to_f64().trunc();
+        #[expect(clippy::cast_possible_truncation, clippy::as_conversions, reason = "the range is checked")]
+        (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value).then_some(value as i64)
+    }
 }
 
 impl<'v> Scanner<'v> {

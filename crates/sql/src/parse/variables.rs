@@ -173,7 +173,7 @@ pub(super) fn expand(
                     return changes;
                 };
                 if filled != *text {
-                    *text = filled.clone();
+                    text.clone_from(&filled);
                     let quote = if matches!(token.kind, TokenKind::Text(_)) { "'" } else { "`" };
                     let written = filled.replace(quote, &quote.repeat(2));
                     changes.push(Change { place, text: format!("{quote}{written}{quote}") });

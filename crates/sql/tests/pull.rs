@@ -97,7 +97,7 @@ async fn many_at_once_answer_while_rows_come_and_others_do_not_read() {
 #[tokio::test]
 async fn one_query_too_many_is_refused_and_the_place_is_free_again() {
     let (bus, engine) = house().await;
-    append(&bus, "t", (0..limits::PUSH_QUEUE_ROWS + 1).map(|key| (key, 0))).await;
+    append(&bus, "t", (0..=limits::PUSH_QUEUE_ROWS).map(|key| (key, 0))).await;
     let mut open = Vec::new();
     for _ in 0..limits::PULL_QUERIES_MAX {
         open.push(ask(&engine, "SELECT * FROM t;").await.unwrap());

@@ -143,7 +143,8 @@ fn texts(error: &SqlError) -> String {
         SqlError::Mistakes(mistakes) => mistakes
             .iter()
             .map(|m| format!("{} [{}] {}\n", m.message, m.label, m.help.as_deref().unwrap_or_default()))
-            .collect(),
+            .collect::<Vec<_>>()
+            .concat(),
         other => other.to_string(),
     }
 }

@@ -56,6 +56,14 @@ impl Parser<'_> {
         if word == "SELECT" {
             return Ok(StatementKind::Select(self.query()?));
         }
+        if word == "SPOOL" {
+            return Err(Box::new(
+                Diagnostic::error("sql-unsupported", "SPOOL is a word of ksqlDB's console")
+                    .label("there is none here")
+                    .help("write what is shown into a file: millstream sql FILE > OUTPUT")
+                    .at(token.place),
+            ));
+        }
         if !STATEMENTS.contains(&word.as_str()) {
             return Err(self.unexpected(STATEMENTS));
         }

@@ -23,6 +23,13 @@ pub(in crate::instance) fn api_value(value: &Datum<'_>, sql_type: SqlType) -> Va
             let field = named.map(|(field, value)| (field.name.to_owned(), api_value(value, field.sql_type)));
             Value::Object(field.collect::<Map<_, _>>())
         }
+        // A number of this JSON is a double: what would lose digits is a text with all of them.
+        (Datum::Decimal(decimal), _) => match json_value(value, sql_type) {
+            Value::Number(number) if decimal.to_string().bytes().filter(u8::is_ascii_digit).count() <= 15 => {
+                number.into()
+            }
+            _ => decimal.to_string().into(),
+        },
         _ => json_value(value, sql_type),
     }
 }

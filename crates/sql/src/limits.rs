@@ -13,6 +13,10 @@ pub const JOINS_MAX: usize = 50;
 pub const DIAGNOSTICS_MAX: usize = 100;
 /// How many characters of a statement's mistake are said: expressions and types that it quotes may be long.
 pub const MESSAGE_CHARS_MAX: usize = 1_000;
+/// Rows read that one commit covers at most, as far as a backlog fills it.
+pub const COMMIT_ROWS_MAX: usize = 65_536;
+/// The longest that a backlog is gathered for one commit, in milliseconds.
+pub const COMMIT_GATHER_MS_MAX: u64 = 100;
 /// Rows in one micro-batch.
 pub const BATCH_ROWS_MAX: usize = 4_096;
 /// Bytes that one poll of one input asks for; with the records of one micro-batch this bounds what a task holds.

@@ -141,12 +141,35 @@ impl Inputs {
         query: &str,
         metrics: &QueryMetrics,
     ) -> Result<Vec<Slice>, SqlError> {
+        self.next_within(WAIT, careful_until, query, metrics).await
+    }
+
+    /// [`Inputs::next`] without waiting: what is there already. Nothing while records are to be run one by one.
+    pub(super) async fn ready(
+        &mut self,
+        careful_until: &BTreeMap<usize, i64>,
+        query: &str,
+        metrics: &QueryMetrics,
+    ) -> Result<Vec<Slice>, SqlError> {
+        if self.rows_max(careful_until) < BATCH_ROWS_MAX {
+            return Ok(Vec::new());
+        }
+        self.next_within(Duration::ZERO, careful_until, query, metrics).await
+    }
+
+    async fn next_within(
+        &mut self,
+        wait: Duration,
+        careful_until: &BTreeMap<usize, i64>,
+        query: &str,
+        metrics: &QueryMetrics,
+    ) -> Result<Vec<Slice>, SqlError> {
         if self.tables_first {
             let table = self.sources.iter().position(|s| s.kind == RelationKind::Table && s.is_behind());
             match table {
                 None => self.tables_first = false,
                 Some(input) => {
-                    self.fill(&[input], WAIT, query, metrics).await?;
+                    self.fill(&[input], wait, query, metrics).await?;
                     let max = self.rows_max(careful_until);
                     return Ok(self.take_run(input, None, max).into_iter().collect());
                 }
@@ -155,13 +178,16 @@ impl Inputs {
         let behind = |source: &Source| source.queue.is_empty() && source.is_behind();
         while self.sources.len() > 1 {
             let Some(input) = self.sources.iter().position(behind) else { break };
-            self.fill(&[input], WAIT, query, metrics).await?;
+            if wait.is_zero() {
+                return Ok(Vec::new());
+            }
+            self.fill(&[input], wait, query, metrics).await?;
         }
         let empty: Vec<usize> =
             (0..self.sources.len()).filter(|i| self.sources[*i].queue.is_empty()).collect();
         let all_empty = empty.len() == self.sources.len();
         if !empty.is_empty() {
-            let wait = if all_empty { WAIT } else { Duration::ZERO };
+            let wait = if all_empty { wait } else { Duration::ZERO };
             self.fill(&empty, wait, query, metrics).await?;
         }
         Ok(self.merged(self.rows_max(careful_until)))

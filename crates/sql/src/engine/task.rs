@@ -8,11 +8,12 @@ use super::inputs::{Inputs, Slice};
 use super::poison;
 use super::restore::{Pending, records, restore, topic as changelog};
 use super::running::{QueryMetrics, TaskStatus};
+use super::schemas::fetch_schemas;
 use super::stage::{Stage, prefix};
 use super::topics::ensure;
 use crate::limits::{
-    APPEND_BYTES_MAX, CAUSE_CHARS_MAX, IDLE_LAG_INTERVAL_MS, LAG_INTERVAL_MS, RECORD_FRAME_BYTES,
-    RESULT_BYTES_MAX,
+    APPEND_BYTES_MAX, CAUSE_CHARS_MAX, COMMIT_GATHER_MS_MAX, COMMIT_ROWS_MAX, IDLE_LAG_INTERVAL_MS,
+    LAG_INTERVAL_MS, RECORD_FRAME_BYTES, RESULT_BYTES_MAX,
 };
 use crate::operator::{Encoded, Graph, Processed, RowFault};
 use crate::plan::query_plan::NullKey;
@@ -60,6 +61,8 @@ struct Attempt<'t> {
     pending: Pending,
     /// The offsets of the last commit.
     committed: Vec<(TopicPartition, CommittedOffset)>,
+    /// How long the last commit took.
+    commit_took: Duration,
     lag_checked: Option<Instant>,
     idle_checked: Option<Instant>,
 }
@@ -125,6 +128,7 @@ impl Task {
             sink,
             pending,
             committed,
+            commit_took: Duration::ZERO,
             lag_checked: None,
             idle_checked: None,
         })
@@ -134,21 +138,41 @@ impl Task {
 impl Attempt<'_> {
     /// Runs what has arrived and commits.
     async fn take(&mut self, slices: &[Slice], suspects: &mut Suspects) -> Result<(), SqlError> {
-        let positions = self.inputs.positions();
-        if slices.is_empty() && positions == self.committed {
+        if slices.is_empty() && self.inputs.positions() == self.committed {
             return self.idle().await;
         }
         self.idle_checked = None;
         self.task.status.is_about("committing");
         let now = self.task.clock.now();
         let mut made = Made::default();
-        for slice in slices {
-            self.slice(slice, now, suspects, &mut made)?;
-        }
+        self.slices(slices, now, suspects, &mut made).await?;
+        self.gather(now, suspects, &mut made).await?;
+        let positions = self.inputs.positions();
+        let began = Instant::now();
         self.commit(made, &positions, now).await?;
+        self.commit_took = began.elapsed();
         self.committed = positions;
         self.measure_lag().await?;
         self.task.status.is_about("reading");
+        Ok(())
+    }
+
+    /// Runs more of what is there already, for as long as a commit takes: where commits are slow, a backlog shares them.
+    async fn gather(
+        &mut self,
+        now: Timestamp,
+        suspects: &mut Suspects,
+        made: &mut Made,
+    ) -> Result<(), SqlError> {
+        let until = Instant::now() + self.commit_took.min(Duration::from_millis(COMMIT_GATHER_MS_MAX));
+        while made.records_in < COMMIT_ROWS_MAX && Instant::now() < until {
+            let task = self.task;
+            let more = self.inputs.ready(&suspects.careful_until, &task.query_id, &task.metrics).await?;
+            if more.is_empty() {
+                break;
+            }
+            self.slices(&more, now, suspects, made).await?;
+        }
         Ok(())
     }
 
@@ -165,6 +189,22 @@ impl Attempt<'_> {
             }
         }
         self.inputs.forget(&*self.task.bus).await
+    }
+
+    async fn slices(
+        &mut self,
+        slices: &[Slice],
+        now: Timestamp,
+        suspects: &mut Suspects,
+        made: &mut Made,
+    ) -> Result<(), SqlError> {
+        for slice in slices {
+            if let Some(scan) = self.task.stage.inputs.get(slice.input) {
+                fetch_schemas(scan, slice.records()).await?;
+            }
+            self.slice(slice, now, suspects, made)?;
+        }
+        Ok(())
     }
 
     /// Runs some records of one input.

@@ -171,7 +171,10 @@ fn pure_files_do_no_io_and_read_no_clock() {
             }
         }
     }
-    none("Codecs, addresses, plans, state machines, the guard, and all of SQL but its engine are pure", &wrong);
+    none(
+        "Codecs, addresses, plans, state machines, the guard, and all of SQL but its engine are pure",
+        &wrong,
+    );
 }
 
 #[test]

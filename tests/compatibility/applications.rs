@@ -278,6 +278,19 @@ fn ksql(plant: &Running, statement: &str) -> Value {
     answer.get(0).unwrap_or(&answer).clone()
 }
 
+/// A task that fails says why. `sink` creates one that writes to `path`, which gets another path here.
+#[track_caller]
+fn a_sink_that_fails_says_why(plant: &Running, sink: &str, path: &Path) {
+    let broken = sink.replace("`lines`", "`broken`").replace("'topic'", "'topics'");
+    let broken = broken.replace(&*path.to_string_lossy(), "/no/such/folder/out");
+    let made = ksql(plant, &broken);
+    assert_eq!((&made["@type"], &made["info"]["type"]), (&json!("connector_info"), &json!("sink")), "{made}");
+    eventually("a task that failed", PATIENCE, || {
+        let (_, text) = sql(plant, "DESCRIBE CONNECTOR `broken`;");
+        (text.contains("FAILED") && text.contains("/no/such/folder/out")).then_some(())
+    });
+}
+
 /// Connectors of a worker are made, seen, read from and dropped by statements; what the worker says against one is told.
 #[test]
 fn statements_about_connectors_reach_a_worker_of_kafka_connect() {
@@ -295,11 +308,9 @@ fn statements_about_connectors_reach_a_worker_of_kafka_connect() {
     let source = "org.apache.kafka.connect.file.FileStreamSourceConnector";
     assert!(plugins.contains(source) && plugins.contains("FileStreamSinkConnector"), "{plugins}");
     let listed = ksql(&plant, "LIST CONNECTOR PLUGINS;");
-    let listed = listed["connectors_plugins"].as_array().or(listed["connectorsPlugins"].as_array()).unwrap();
-    assert!(
-        listed.iter().any(|plugin| plugin["className"] == source && plugin["type"] == "source"),
-        "{listed:?}"
-    );
+    let plugins = listed["connectors_plugins"].as_array().or(listed["connectorsPlugins"].as_array()).unwrap();
+    let is_source = |plugin: &Value| plugin["className"] == source && plugin["type"] == "source";
+    assert!(plugins.iter().any(is_source), "{listed}");
 
     let create = |kind: &str, class: &str| {
         format!(
@@ -341,16 +352,7 @@ fn statements_about_connectors_reach_a_worker_of_kafka_connect() {
     let (_, rows) = sql(&plant, "SELECT line FROM lines;");
     assert!(rows.contains("line 2"), "{rows}");
 
-    // A task that fails says why.
-    let broken = create("SINK", &source.replace("Source", "Sink")).replace("`lines`", "`broken`");
-    let broken =
-        broken.replace(&*input.to_string_lossy(), "/no/such/folder/out").replace("'topic'", "'topics'");
-    let made = ksql(&plant, &broken);
-    assert_eq!((&made["@type"], &made["info"]["type"]), (&json!("connector_info"), &json!("sink")), "{made}");
-    eventually("a task that failed", PATIENCE, || {
-        let (_, text) = sql(&plant, "DESCRIBE CONNECTOR `broken`;");
-        (text.contains("FAILED") && text.contains("/no/such/folder/out")).then_some(())
-    });
+    a_sink_that_fails_says_why(&plant, &create("SINK", &source.replace("Source", "Sink")), &input);
     assert_eq!(ksql(&plant, "DROP CONNECTOR `broken`;")["@type"], "drop_connector");
     let (dropped, text) = sql(&plant, "DROP CONNECTOR `lines`;");
     assert!(dropped, "{text}");

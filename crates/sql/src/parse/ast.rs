@@ -8,8 +8,8 @@ mod type_name;
 pub use expr::{BinaryOp, Expr, ExprKind, Literal};
 pub use query::{Emit, Join, JoinKind, Query, SelectItem, Source, WindowClause, WindowKind, Within};
 pub use statement::{
-    Assertion, ColumnDeclaration, ConnectorKind, CreateAs, Declare, KeyWord, OnExisting, RelationKind, Show, Statement,
-    StatementKind, WithOption,
+    Assertion, ColumnDeclaration, ConnectorKind, CreateAs, Declare, KeyWord, OnExisting, RelationKind, Show,
+    Statement, StatementKind, WithOption,
 };
 pub(crate) use type_name::check_size;
 pub use type_name::{TypeKind, TypeName};

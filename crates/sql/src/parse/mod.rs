@@ -145,7 +145,8 @@ impl Parser<'_> {
         if self.variables.off {
             return (mistakes, Vec::new());
         }
-        let changes = variables::expand(&mut self.tokens, self.at, self.variables, &mut self.room, &mut mistakes);
+        let changes =
+            variables::expand(&mut self.tokens, self.at, self.variables, &mut self.room, &mut mistakes);
         (mistakes, changes)
     }
 

@@ -93,7 +93,9 @@ pub(crate) fn check_size(sql_type: SqlType, place: &Place) -> Result<(), Box<Dia
     }
     Err(Box::new(
         Diagnostic::error("sql-type", "the type is too large")
-            .label(format!("at most {EXPRESSION_DEPTH_MAX} levels, {TYPE_PARTS_MAX} types inside one another"))
+            .label(format!(
+                "at most {EXPRESSION_DEPTH_MAX} levels, {TYPE_PARTS_MAX} types inside one another"
+            ))
             .help("types in types grow without end: hold fewer fields, or the value as a VARCHAR with JSON")
             .at(place.clone()),
     ))

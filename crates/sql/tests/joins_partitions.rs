@@ -58,6 +58,9 @@ const TABLES: &str = "
     CREATE TABLE KEPT WITH (KAFKA_TOPIC='kept') AS SELECT L.ID, X, Y FROM L LEFT JOIN R ON L.F = R.ID;
     CREATE TABLE OWN WITH (KAFKA_TOPIC='own') AS SELECT A.ID, A.X, B.X FROM L A LEFT JOIN L B ON A.F = B.ID;";
 
+/// Which key a row of the left and one of the right meet on.
+type Meet = dyn Fn(&(i32, i32, i64), &(i32, i64)) -> Option<i64>;
+
 #[tokio::test(start_paused = true)]
 async fn tables_are_joined_over_any_partitions() {
     for (seed, (lefts, rights)) in (1..).zip([(1, 1), (1, 3), (3, 1), (3, 3), (2, 5), (4, 2)]) {
@@ -147,7 +150,7 @@ async fn streams_are_joined_over_any_partitions() {
         }
         drained(&bus, &engine).await;
         engine.stop().await;
-        let pairs = |meet: &dyn Fn(&(i32, i32, i64), &(i32, i64)) -> Option<i64>| {
+        let pairs = |meet: &Meet| {
             let all = left.iter().flat_map(|l| right.iter().map(move |r| (l, r)));
             let mut pairs: Vec<_> = all
                 .filter_map(|(l, r)| Some(format!("{} {{\"X\":{},\"Y\":{}}}", meet(l, r)?, l.2, r.1)))

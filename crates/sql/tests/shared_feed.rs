@@ -61,7 +61,9 @@ async fn results(queries: &[&str], values: &[String]) -> (BTreeMap<String, Vec<S
 
 fn values(count: i32) -> Vec<String> {
     (0..count)
-        .map(|n| format!("{{\"A\":{},\"B\":{n}.5,\"C\":\"{}\"}}", n % 7, ["x1", "y2"][n as usize % 2]))
+        .map(|n| {
+            format!("{{\"A\":{},\"B\":{n}.5,\"C\":\"{}\"}}", n % 7, if n % 2 == 0 { "x1" } else { "y2" })
+        })
         .collect()
 }
 

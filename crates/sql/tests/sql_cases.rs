@@ -285,16 +285,15 @@ async fn killed(case: &Case, dice: &mut Dice, deaths: &mut u32) -> Result<(), St
             continue;
         }
         loop {
-            let (deadly, engine) = match alive.take() {
-                Some(alive) => alive,
-                None => {
-                    let steps = i64::try_from(1 + dice.roll(12)).unwrap();
-                    let steps = if *deaths < 40 { steps } else { -1 };
-                    let deadly = DeadlyBus::new(world.bus.clone(), steps, 4_096);
-                    let engine = world.engine_over(deadly.clone()).await;
-                    engine.execute(case.sql()).await.map_err(|error| texts(&error))?;
-                    (deadly, engine)
-                }
+            let (deadly, engine) = if let Some(alive) = alive.take() {
+                alive
+            } else {
+                let steps = i64::try_from(1 + dice.roll(12)).unwrap();
+                let steps = if *deaths < 40 { steps } else { -1 };
+                let deadly = DeadlyBus::new(world.bus.clone(), steps, 4_096);
+                let engine = world.engine_over(deadly.clone()).await;
+                engine.execute(case.sql()).await.map_err(|error| texts(&error))?;
+                (deadly, engine)
             };
             let bus: Arc<dyn Bus> = deadly.clone();
             let died = tokio::select! {

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Measures Millstream beside what people use today, in one run, and prints ratios. See bench/README.md.
 #
-#   bench/run.sh [modbus] [loop] [start] [devices] [broker]      all of them when none is named
+#   bench/run.sh [modbus] [loop] [start] [devices] [broker] [sql]      all of them when none is named
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . bench/shared.sh
 cache=.cache/bench
 mkdir -p "$cache"
-parts=${*:-modbus loop start devices broker}
+parts=${*:-modbus loop start devices broker sql}
 children=()
 trap 'for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done' EXIT
 
@@ -116,6 +116,15 @@ devices() {
 }
 
 broker() { bench/broker.sh; }
+
+sql() {
+  local figures
+  figures=$(target/release/sql_engine latency 20)
+  calc "Append to result on the embedded log at 1,000 records/s: p50 %.2f ms, p99 %.2f ms (goal 2)\n" "${figures/ /, }"
+  figures=$(target/release/sql_engine restart 1000000)
+  calc "Restart with 1,000,000 keys of state: %.2f s to the first result (goal 3), %d MB\n" "${figures/ /, }"
+  bench/sql.sh
+}
 
 for part in $parts; do
   "$part"

@@ -240,7 +240,8 @@ proptest! {
             (0..gone.len()).for_each(|row| one.step(&args, row, false).unwrap());
             (0..kept.len()).for_each(|row| plain.step(&only, row, true).unwrap());
             match (one.result(), plain.result()) {
-                (Datum::Double(a), Datum::Double(b)) => prop_assert!((a - b).abs() < 1e-6, "{a} {b}"),
+                // Of a variance that should be 0 some 1e-12 may be left, and its root is a deviation.
+                (Datum::Double(a), Datum::Double(b)) => prop_assert!((a - b).abs() < 1e-5, "{a} {b}"),
                 // The last of equal ones is taken out: which ones are left is the same, their order need not be.
                 (Datum::Array(a), Datum::Array(b)) => {
                     let sorted = |all: &[Datum<'static>]| { let mut all: Vec<_> = all.iter().filter_map(Datum::as_i64).collect(); all.sort_unstable(); all };

@@ -5,7 +5,7 @@
 //! task that looks at it, with all columns that any of its readers wants. What the sharing must not change: a chunk with
 //! a record that cannot be decoded is decoded by each task itself, so that no query depends on the columns of another.
 
-use super::union::{Union, Wanted};
+use super::union::{Profile, Union, Wanted, profile};
 use crate::batch::Batch;
 use crate::limits::{BATCH_ROWS_MAX, INPUT_QUEUE_BYTES, SHARED_CHUNKS_MAX};
 use crate::plan::query_plan::Scan as ScanPlan;
@@ -55,11 +55,12 @@ impl Chunk {
     pub(super) fn rows(
         &self,
         plan: &ScanPlan,
+        profile: Option<&Profile>,
         (from, to): (usize, usize),
         partition: i32,
         now_ms: i64,
     ) -> Option<Batch> {
-        let union = self.union.as_ref()?;
+        let union = self.union.as_ref().filter(|union| profile.is_some_and(|own| union.is_for(own)))?;
         let batch = self.decoded.get_or_init(|| union.decode(&self.records, partition));
         let first = self.records.get(from)?.offset;
         let last = self.records.get(to.checked_sub(1)?)?.offset;
@@ -124,7 +125,10 @@ impl Ring {
 pub(super) struct Feed {
     bus: Arc<dyn Bus>,
     shared: Arc<Shared>,
-    plan: ScanPlan,
+    /// What its scan has in common with those that can decode with it.
+    pub(super) profile: Option<Profile>,
+    /// The number of its wish.
+    wish: u64,
     /// While the task is behind the ring.
     own: Option<Box<dyn Reader>>,
     /// The offset that comes next.
@@ -139,7 +143,7 @@ impl fmt::Debug for Feed {
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.shared.ring.lock().wanted.remove(&self.plan);
+        self.shared.ring.lock().wanted.remove(self.wish);
     }
 }
 
@@ -158,8 +162,9 @@ impl Feeds {
         let next = start.resolve(range, Isolation::ReadCommitted);
         let next = if (range.earliest..=range.latest).contains(&next) { next } else { range.earliest };
         let shared = self.shared(at);
-        shared.ring.lock().wanted.add(plan, &self.decoded);
-        Ok(Feed { bus: bus.clone(), shared, plan: plan.clone(), own: None, next })
+        let profile = profile(plan);
+        let wish = shared.ring.lock().wanted.add(plan, profile.clone(), &self.decoded);
+        Ok(Feed { bus: bus.clone(), shared, profile, wish, own: None, next })
     }
 
     fn shared(&self, at: &TopicPartition) -> Arc<Shared> {

@@ -9,6 +9,7 @@ use super::feed::{Chunk, Feed, Feeds};
 use super::forget;
 use super::running::QueryMetrics;
 use super::stage::Stage;
+use super::union::Profile;
 use crate::batch::Batch;
 use crate::limits::BATCH_ROWS_MAX;
 use crate::plan::query_plan::Scan;
@@ -30,6 +31,7 @@ pub(super) struct Slice {
     chunk: Arc<Chunk>,
     from: usize,
     to: usize,
+    profile: Option<Profile>,
 }
 
 impl Slice {
@@ -39,7 +41,7 @@ impl Slice {
 
     /// The rows as `plan` wants them, where several tasks decode together.
     pub(super) fn rows(&self, plan: &Scan, partition: i32, now_ms: i64) -> Option<Batch> {
-        self.chunk.rows(plan, (self.from, self.to), partition, now_ms)
+        self.chunk.rows(plan, self.profile.as_ref(), (self.from, self.to), partition, now_ms)
     }
 }
 
@@ -286,7 +288,8 @@ impl Inputs {
         if to < chunk.records.len() {
             queue.push_front((chunk.clone(), to));
         }
-        Some(Slice { input, chunk, from, to })
+        let profile = self.sources[input].feed.profile.clone();
+        Some(Slice { input, chunk, from, to, profile })
     }
 
     /// Where each input continues once everything that was taken is committed.

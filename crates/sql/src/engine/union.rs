@@ -13,23 +13,37 @@ use std::sync::Arc;
 /// The scans of a partition's readers.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
-    plans: Vec<ScanPlan>,
+    scans: Vec<Wish>,
     union: Option<Arc<Union>>,
+    /// The number of the last wish.
+    last: u64,
 }
 
+/// What one reader wants.
+#[derive(Debug)]
+struct Wish {
+    number: u64,
+    plan: ScanPlan,
+    profile: Option<Profile>,
+}
+
+/// What scans that decode the same way have in common; of a scan that can share nothing there is none. Made once for each
+/// reader: it is compared with every chunk.
+pub(super) type Profile = Arc<str>;
+
 impl Wanted {
-    pub(super) fn add(&mut self, plan: &ScanPlan, decoded: &Arc<Counter>) {
-        self.plans.push(plan.clone());
-        self.union = Union::of(&self.plans, decoded).map(Arc::new);
+    /// Adds a reader's scan; the number is for [`Wanted::remove`].
+    pub(super) fn add(&mut self, plan: &ScanPlan, profile: Option<Profile>, decoded: &Arc<Counter>) -> u64 {
+        self.last += 1;
+        self.scans.push(Wish { number: self.last, plan: plan.clone(), profile });
+        self.union = Union::of(&self.scans, decoded).map(Arc::new);
+        self.last
     }
 
-    pub(super) fn remove(&mut self, plan: &ScanPlan) {
-        let text = format!("{plan:?}");
-        if let Some(at) = self.plans.iter().position(|known| format!("{known:?}") == text) {
-            self.plans.remove(at);
-        }
+    pub(super) fn remove(&mut self, number: u64) {
+        self.scans.retain(|wish| wish.number != number);
         let decoded = self.union.take().map(|union| union.decoded.clone());
-        self.union = decoded.and_then(|decoded| Union::of(&self.plans, &decoded)).map(Arc::new);
+        self.union = decoded.and_then(|decoded| Union::of(&self.scans, &decoded)).map(Arc::new);
     }
 
     /// What a chunk is decoded into; `None` where there is nobody to share it with.
@@ -43,18 +57,17 @@ impl Wanted {
 pub(super) struct Union {
     plan: ScanPlan,
     /// What the plans of all its users have in common.
-    profile: String,
+    profile: Profile,
     decoded: Arc<Counter>,
 }
 
 impl Union {
     /// The union of the first plan and all that decode as it does; `None` where that is one only.
-    fn of(plans: &[ScanPlan], decoded: &Arc<Counter>) -> Option<Self> {
-        let first = plans.iter().find(|plan| can_share(plan))?;
-        let own = profile(first);
+    fn of(scans: &[Wish], decoded: &Arc<Counter>) -> Option<Self> {
+        let (first, own) = scans.iter().find_map(|wish| Some((&wish.plan, wish.profile.clone()?)))?;
         let mut union = first.clone();
         let mut users = 0;
-        for plan in plans.iter().filter(|plan| can_share(plan) && profile(plan) == own) {
+        for Wish { plan, .. } in scans.iter().filter(|wish| wish.profile.as_ref() == Some(&own)) {
             users += 1;
             for (name, sql_type) in &plan.value.columns {
                 let known = union.value.columns.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -81,6 +94,11 @@ impl Union {
         Some(Self { plan: union, profile: own, decoded: decoded.clone() })
     }
 
+    /// Whether scans of this profile take their rows from here.
+    pub(super) fn is_for(&self, profile: &Profile) -> bool {
+        self.profile == *profile
+    }
+
     /// All rows; `None` where a record cannot be decoded.
     pub(super) fn decode(&self, records: &[ReceivedRecord], partition: i32) -> Option<Batch> {
         let mut faults = Vec::new();
@@ -89,7 +107,7 @@ impl Union {
         faults.is_empty().then_some(batch)
     }
 
-    /// The rows of `batch` from some offset to another, with the columns of `plan`. `None` where it has not all of them.
+    /// The rows of `batch` from some offset to another, with the columns of `plan`, which is of this profile. `None` where it has not all of them.
     pub(super) fn pick(
         &self,
         batch: &Batch,
@@ -97,9 +115,6 @@ impl Union {
         offsets: RangeInclusive<i64>,
         now_ms: i64,
     ) -> Option<Batch> {
-        if !can_share(plan) || profile(plan) != self.profile {
-            return None;
-        }
         let first = batch.offsets.partition_point(|offset| offset < offsets.start());
         let end = batch.offsets.partition_point(|offset| offset <= offsets.end());
         let mut rows =
@@ -164,10 +179,13 @@ fn time_column(plan: &ScanPlan) -> Option<String> {
 }
 
 /// A scan without its columns: scans of the same profile decode the same way.
-fn profile(plan: &ScanPlan) -> String {
+pub(super) fn profile(plan: &ScanPlan) -> Option<Profile> {
+    if !can_share(plan) {
+        return None;
+    }
     let mut bare = plan.clone();
     bare.columns.clear();
     bare.value.columns.clear();
     bare.timestamp = None;
-    format!("{bare:?} {:?}", time_column(plan))
+    Some(format!("{bare:?} {:?}", time_column(plan)).into())
 }

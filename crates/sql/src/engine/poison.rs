@@ -8,6 +8,7 @@ use crate::limits::POISON_BYTES_MAX;
 use crate::operator::RowFault;
 use bytes::Bytes;
 use millstream_bus::{ReceivedRecord, Record, TopicPartition};
+use millstream_format::sql::calendar::base64;
 use millstream_model::Timestamp;
 use serde_json::{Map, Value};
 
@@ -50,21 +51,6 @@ fn add(name: &str, bytes: Option<&Bytes>, object: &mut Map<String, Value>) {
         }
         Err(_) => object.insert(format!("{name}_base64"), base64(cut).into()),
     };
-}
-
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let group =
-            chunk.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for index in 0..4 {
-            let six = usize::try_from(group >> (18 - 6 * index) & 63).unwrap_or(0);
-            out.push(if index <= chunk.len() { char::from(ALPHABET[six]) } else { '=' });
-        }
-    }
-    out
 }
 
 #[cfg(test)]
